@@ -1,0 +1,91 @@
+"""nicodec's own codecs, through the public API and nothing else."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kodak_eval.errors import CodecUnavailableError
+
+
+@functools.cache
+def _model(name: str):
+    """Return the model held in this process's memory."""
+    import nicodec
+
+    if not hasattr(nicodec, "load"):
+        raise CodecUnavailableError("this nicodec has no load(): it cannot be evaluated yet")
+    try:
+        return nicodec.load(name)
+    except Exception as error:
+        raise CodecUnavailableError(f"nicodec cannot load the model {name!r}: {error}") from error
+
+
+@functools.cache
+def source_fingerprint() -> str:
+    """Return 16 hex digits over nicodec's Python sources and tables and the packaged weights.
+
+    A change of any of them makes cached results stale, so that a measurement never outlives the
+    code it was made with. Training code does not count.
+    """
+    digest = hashlib.sha256()
+    for package, patterns in (("nicodec", ("*.py", "*.npz")), ("nicodec_models", ("*.safetensors",))):
+        spec = importlib.util.find_spec(package)
+        for root in [] if spec is None else spec.submodule_search_locations or []:
+            files = {file for pattern in patterns for file in Path(root).rglob(pattern)}
+            for file in sorted(files):
+                if "training" not in file.relative_to(root).parts:
+                    digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Nicodec:
+    """A model of nicodec; the setting is its quality, 0 to 100.
+
+    Attributes:
+        model: name of a packaged model, as in ``nicodec.load(name)``.
+
+    """
+
+    model: str = "hyperprior"
+    settings: tuple[float, ...] = (0, 14, 28, 43, 57, 71, 86, 100)
+    parameter: str = "quality"
+    whole_settings = False
+
+    @property
+    def name(self) -> str:
+        """``nicodec-`` and the model's name."""
+        return f"nicodec-{self.model}"
+
+    @property
+    def label(self) -> str:
+        """Legend."""
+        return f"nicodec {self.model}"
+
+    def version(self) -> str:
+        """Return nicodec's version and a fingerprint of code and weights."""
+        _model(self.model)
+        import nicodec
+
+        return f"nicodec {getattr(nicodec, '__version__', 'unversioned')}, sources {source_fingerprint()}"
+
+    def command(self, setting: float) -> str:
+        """Return the command line of the same file."""
+        return f"nicodec compress --codec {self.model} --quality {setting:g}"
+
+    def encode(self, pixels: np.ndarray, setting: float) -> bytes:
+        """Return the .nic file of (H, W, 3) uint8 pixels."""
+        from PIL import Image
+
+        return _model(self.model).compress(Image.fromarray(pixels), float(setting))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Return (H, W, 3) uint8 pixels."""
+        return np.asarray(_model(self.model).decompress(data).convert("RGB"))

@@ -1,0 +1,171 @@
+"""Everything that a run found, as one value and as ``results.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kodak_eval.averages import Averages, average
+from kodak_eval.bdrate import BdRate
+from kodak_eval.codecs.base import Codec
+from kodak_eval.curves import Curve, bd_rate_matrix, published_curves
+from kodak_eval.datasets import Dataset
+from kodak_eval.measurement import Measurement
+from kodak_eval.metrics import METRICS
+from kodak_eval.runner import failures_of, usable_cores
+from kodak_eval.speed import Speed
+
+FORMAT = "nicodec-eval 1"
+
+
+@dataclass
+class Results:
+    """A finished run.
+
+    Attributes:
+        dataset: what was measured.
+        codecs: in the order of tables.
+        versions: ``codec.version()`` by name.
+        metrics: names, the first is the one of the main plot.
+        measurements: every picture at every setting.
+        speeds: empty where times were not taken.
+        missing: reason by name of the codecs and metrics that could not run here.
+        seconds: wall time of the run.
+
+    """
+
+    dataset: Dataset
+    codecs: list[Codec]
+    versions: dict[str, str]
+    metrics: list[str]
+    measurements: list[Measurement]
+    speeds: list[Speed] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def averages(self) -> dict[str, Averages]:
+        """Return the curves by metric."""
+        return {metric: average(metric, self.codecs, self.measurements) for metric in self.metrics}
+
+    def published(self, metric: str) -> list[Curve]:
+        """Return others' curves of ``metric``, if this data set is whole and known to be theirs."""
+        return published_curves(metric, self.dataset.name) if self.dataset.verified else []
+
+    def bd_rates(self) -> dict[str, dict[str, dict[str, BdRate | str]]]:
+        """Return by metric, anchor's label and curve's label the BD-rate or why there is none.
+
+        Measured curves are anchors; both measured and published ones are compared with them.
+        """
+        tables = {}
+        for metric, averages in self.averages().items():
+            curves = [*averages.curves, *self.published(metric)]
+            higher = METRICS[metric].higher_is_better
+            tables[metric] = bd_rate_matrix(curves, curves, higher_is_better=higher)
+        return tables
+
+    def failures(self) -> list[dict[str, str]]:
+        """Return what failed, a row each."""
+        return failures_of(self.dataset, self.measurements)
+
+
+def machine() -> dict[str, object]:
+    """Return what the times were taken on."""
+    cpu = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return {
+        "cpu": cpu,
+        "cores": usable_cores(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Return the results as plain values; what is not finite becomes None."""
+    averages = results.averages()
+    return _plain(
+        {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "seconds": results.seconds,
+            "machine": machine(),
+            "dataset": {
+                "name": results.dataset.name,
+                "verified": results.dataset.verified,
+                "pictures": [
+                    {"name": p.name, "width": p.width, "height": p.height, "sha256": p.sha256}
+                    for p in results.dataset.pictures
+                ],
+            },
+            "codecs": {
+                codec.name: {
+                    "label": codec.label,
+                    "version": results.versions[codec.name],
+                    "parameter": codec.parameter,
+                    "commands": {f"{setting:g}": codec.command(setting) for setting in codec.settings},
+                }
+                for codec in results.codecs
+            },
+            "metrics": {
+                name: {
+                    "label": METRICS[name].label,
+                    "higher_is_better": METRICS[name].higher_is_better,
+                    "by": METRICS[name].key(),
+                }
+                for name in results.metrics
+            },
+            "missing": results.missing,
+            "curves": {
+                metric: {
+                    "pictures": average.pictures,
+                    "left_out": average.left_out,
+                    "measured": [asdict(curve) for curve in average.curves],
+                    "published": [asdict(curve) for curve in results.published(metric)],
+                }
+                for metric, average in averages.items()
+            },
+            "bd_rates": {
+                metric: {
+                    anchor: {
+                        label: asdict(value) if isinstance(value, BdRate) else {"reason": value}
+                        for label, value in row.items()
+                    }
+                    for anchor, row in table.items()
+                }
+                for metric, table in results.bd_rates().items()
+            },
+            "speeds": [asdict(speed) for speed in results.speeds],
+            "failures": results.failures(),
+            "measurements": [asdict(m) for m in results.measurements],
+        }
+    )
+
+
+def write_json(document: dict[str, object], path: Path) -> None:
+    """Write ``as_json``'s value as UTF-8, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(
+        json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    os.replace(part, path)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,165 @@
+"""nicodec: a learned picture codec with real files.
+
+    data = nicodec.compress("photo.png", quality=50)
+    image = nicodec.decompress(data)
+
+Importing this package loads neither torch nor the weights; the first call does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nicodec import errors
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from nicodec.container import Limits
+    from nicodec.model import Model
+
+__version__ = "0.1.0"
+__all__ = ["Info", "compress", "decompress", "errors", "info", "load"]
+
+DEFAULT_CODEC = "hyperprior"
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a .nic file says of itself, without decoding it.
+
+    Attributes:
+        width, height: pixels.
+        quality: 0..100.
+        model: name of the model, or None if it is not installed.
+        fingerprint: the model's four bytes in hexadecimal.
+        grey, alpha: whether the picture is grey, whether it has an alpha plane.
+        size: bytes of the file.
+        bpp: bits of the whole file over pixels.
+        sections: bytes of each part of the file.
+    """
+
+    width: int
+    height: int
+    quality: float
+    model: str | None
+    fingerprint: str
+    grey: bool
+    alpha: bool
+    size: int
+    bpp: float
+    sections: dict[str, int]
+
+
+def load(name: str | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
+    """Load a model for repeated use.
+
+    Args:
+        name: an installed model (`nicodec models`) or the folder of one.
+        device: torch device that the networks run on.
+
+    Raises:
+        UnknownModelError: no such model, or its weights cannot be read.
+    """
+    from nicodec.model import Model
+    from nicodec.zoo import find_model
+
+    return Model(find_model(name), device)
+
+
+def compress(
+    image: Any,
+    quality: float | None = None,
+    *,
+    bpp: float | None = None,
+    size: int | None = None,
+    psnr: float | None = None,
+    codec: str | os.PathLike[str] = DEFAULT_CODEC,
+) -> bytes:
+    """Compress a picture into the bytes of a .nic file.
+
+    Args:
+        image: a path, binary file, bytes, PIL image, uint8 array (H, W[, C]), or float tensor (3, H, W) in
+            [0, 1].
+        quality: 0 (smallest) to 100 (best), in half steps; 50 unless one of the other three is given.
+        bpp: most bits a pixel of the whole file.
+        size: most bytes of the whole file.
+        psnr: least PSNR in dB (RGB, 8 bits).
+        codec: name of a model, or its folder.
+
+    Raises:
+        QualityError: a number is out of range or cannot be reached.
+        InputError: not a picture.
+        LimitError: too many pixels.
+        UnknownModelError: no such model.
+    """
+    return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr)
+
+
+def decompress(data: Any, *, limits: Limits | None = None) -> Image.Image:
+    """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
+
+    Args:
+        data: the bytes of a file, a path, or a binary file.
+        limits: what a file may ask for.
+
+    Raises:
+        StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
+        UnknownModelError: the model that wrote it is not installed.
+        LimitError: it is larger than the limits allow.
+    """
+    from nicodec import container
+    from nicodec.model import Model
+    from nicodec.zoo import find_model
+
+    raw, limits = _read(data), limits or container.DEFAULT_LIMITS
+    header = container.read_picture(raw, limits).header
+    return Model(find_model(header.model)).decompress(raw, limits=limits)
+
+
+def info(data: Any) -> Info:
+    """Tell what a .nic file holds, without decoding it and without torch.
+
+    Args:
+        data: the bytes of a file, a path, or a binary file.
+
+    Raises:
+        StreamError: as `decompress`.
+    """
+    from nicodec import container
+    from nicodec.zoo import find_model
+
+    raw = _read(data)
+    stored = container.read_picture(raw, container.Limits(0, 0))
+    header = stored.header
+    try:
+        model = find_model(header.model).name
+    except errors.UnknownModelError:
+        model = None
+    return Info(
+        width=header.width,
+        height=header.height,
+        quality=header.quality / 2,
+        model=model,
+        fingerprint=header.model.hex(),
+        grey=stored.grey,
+        alpha=stored.alpha is not None,
+        size=len(raw),
+        bpp=8 * len(raw) / (header.width * header.height),
+        sections=container.section_sizes(raw),
+    )
+
+
+def _read(data: Any) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if hasattr(data, "read"):
+        return data.read()
+    try:
+        with open(data, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise errors.InputError(f"{data}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,88 @@
+"""What every codec is: a network and one traversal of its latents."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nicodec.entropy.coder import Coder, RateEstimator, StreamDecoder, StreamEncoder
+
+
+class Codec(nn.Module, ABC):
+    """A network with one traversal, `code_latents`; loss, encoder and decoder follow from it.
+
+    Pictures are float32 (B, 3, H, W) in [0, 1] with sides that are multiples of `alignment`.
+    """
+
+    alignment: int
+    """Sides must be multiples of this many pixels."""
+
+    @abstractmethod
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """Hand every symbol to `coder`, in the order of the stream.
+
+        Args:
+            coder: what is done with the symbols.
+            x: pictures (B, 3, H, W) when encoding or training, None when decoding.
+            size: H, W.
+            quality: int64 (B,), half steps 0..200.
+
+        Returns:
+            The latents that `synthesise` takes.
+        """
+
+    @abstractmethod
+    def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W), about 0..1 and not clamped, from what `code_latents` returned."""
+
+    def to_integers(self) -> None:
+        """Derive all integer tables and weights from the trained parameters."""
+        for module in self._exact_modules().values():
+            module.to_integers()
+
+    def _exact_modules(self) -> dict[str, Any]:
+        """Modules that have integers beside their trainable parameters, by name."""
+        return {n: m for n, m in self.named_modules() if n and hasattr(m, "to_integers")}
+
+    def exported(self) -> dict[str, Tensor]:
+        """What a weight file holds: float16, and of exact modules the integers alone."""
+        self.to_integers()
+        trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
+        state = {k: v.detach().cpu() for k, v in self.state_dict().items() if k not in trainable}
+        return {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+
+    def load_exported(self, tensors: dict[str, Tensor]) -> None:
+        """Take what `exported` gave; training can go on from there."""
+        state = self.state_dict()
+        missing = self.load_state_dict({k: v.to(state[k].dtype) for k, v in tensors.items()}, strict=False)
+        trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
+        if set(missing.missing_keys) - trainable:
+            raise ValueError(f"weights are missing: {sorted(set(missing.missing_keys) - trainable)}")
+        for module in self._exact_modules().values():
+            module.from_integers()
+
+    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the reconstruction (B, 3, H, W) and the estimated bits (B,) for training."""
+        coder = RateEstimator(noise=self.training)
+        latents = self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
+        return self.synthesise(latents, quality), coder.bits
+
+    def encode(self, x: Tensor, quality: Tensor) -> tuple[bytes, int]:
+        """Return the stream of one picture (1, 3, H, W) and the checksum of its symbols."""
+        coder = StreamEncoder()
+        self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
+        return coder.finish()
+
+    def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """Return the picture (1, 3, H, W) that `encode` wrote.
+
+        Raises:
+            SymbolMismatchError: the symbols read are not the symbols written.
+        """
+        coder = StreamDecoder(stream)
+        latents = self.code_latents(coder, None, size, quality)
+        coder.finish(checksum)
+        return self.synthesise(latents, quality)

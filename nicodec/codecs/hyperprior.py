@@ -1,0 +1,273 @@
+"""The default codec: variable-rate mean-scale hyperprior with four parallel context passes.
+
+    x ─ unshuffle 8 ─ blocks ─ unshuffle 2 ─ 1x1 ─ blocks ─ y ─ ×gain(quality) ─ y_s
+                    (1/8)                    (1/16)                  │
+        y_s ─ asinh ─ hyper_analysis ─ [z] ─┬─ mean_hyper (float) ───┤ μ of each pass
+                                    (1/64)  └─ scale_hyper (integers)┤ scale index of each pass
+                                                                     ▼
+                               four passes: symbols q = round(y_s − μ), ŷ_s = q + μ
+    x̂ ─ shuffle 8 ─ blocks ─ shuffle 2 ─ 1x1 ─ blocks ─ ×inverse gain ─ ŷ_s
+
+The four passes: channels below `split` at both parities of a checkerboard, then the others (odd channels use
+the opposite parity, so that every position gets something in every pass). Means see everything decoded so far,
+in floats; scales see decoded symbols only, in integers (rule 1 of the numbers contract, DESIGN §3).
+
+The linear part starts as the principal components of 16x16 blocks (`start_from_principal_components`).
+Sources: mean-scale hyperprior, Minnen et al. 2018; checkerboard context, He et al. 2021; uneven channel groups,
+ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 2025.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.codecs.base import Codec
+from nicodec.entropy.coder import Coder
+from nicodec.entropy.factorized import FactorizedModel
+from nicodec.entropy.priors import Gaussian
+from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
+from nicodec.exact.layers import ExactDepthwise, ExactPointwise
+from nicodec.exact.symbols import magnitude_features, signed_features
+from nicodec.layers.blocks import BlockStack, Pointwise, ResidualBlock
+from nicodec.layers.quality import ANCHORS, QualityTable
+
+PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
+"""Pixels are centred and scaled to about unit variance."""
+
+
+@dataclass(frozen=True)
+class HyperpriorConfig:
+    """Sizes of the network; the defaults are those of `models/hyperprior`."""
+
+    latents: int = 320
+    split: int = 64
+    hyper: int = 192
+    hyper_latents: int = 96
+    scale_hyper: int = 128
+    scale_context: int = 160
+    analysis_blocks: tuple[int, int] = (2, 2)
+    synthesis_blocks: tuple[int, int] = (3, 3)
+    lambda_min: float = 0.0009
+    lambda_max: float = 0.24
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear."""
+        t = quality.to(torch.float32) / 200
+        return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
+
+
+class MeanContext(nn.Module):
+    """Means of one pass from the hyper features and the latents decoded so far."""
+
+    def __init__(self, hyper: int, latents: int, out: int) -> None:
+        super().__init__()
+        self.enter = Pointwise(hyper + latents, hyper)
+        self.block = ResidualBlock(hyper, 1.5)
+        self.leave = Pointwise(hyper, out, zero=True)
+
+    def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """features: (B, hyper, H, W); y_hat: (B, latents, H, W), zero where unknown."""
+        h = self.enter(torch.cat([features, y_hat], 1))
+        return self.leave(F.silu(self.block(h, quality)))
+
+
+class ScaleContext(nn.Module):
+    """Scale indices of one pass (times 16) from integer hyper features and symbol magnitudes."""
+
+    def __init__(self, hyper: int, latents: int, width: int, out: int) -> None:
+        super().__init__()
+        self.enter = ExactPointwise(hyper + latents, width)
+        self.depthwise = ExactDepthwise(width)
+        self.mix = ExactPointwise(width, width)
+        self.leave = ExactPointwise(width, out, activation=False, zero=True)
+        self.neighbours = ExactDepthwise(out, activation=False, zero=True)
+
+    def forward(self, features: Tensor, magnitudes: Tensor, own: slice, quality: Tensor) -> Tensor:
+        """features, magnitudes: (B, ·, H, W) activations; own: channels that this pass codes."""
+        h = self.enter(torch.cat([features, magnitudes], 1), quality)
+        h = self.mix(self.depthwise(h, quality), quality)
+        return self.leave(h, quality) + self.neighbours(magnitudes[:, own], quality)
+
+
+class ScaleHyper(nn.Module):
+    """Integer hyper features at 1/16 from hyper symbols at 1/64."""
+
+    def __init__(self, hyper_latents: int, width: int) -> None:
+        super().__init__()
+        self.enter = ExactPointwise(hyper_latents, 4 * width)
+        self.depthwise = ExactDepthwise(width)
+        self.expand = ExactPointwise(width, 4 * width)
+
+    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
+        """z: (B, hyper_latents, H/4, W/4) signed activations; returns (B, width, H, W) activations."""
+        h = F.pixel_shuffle(self.enter(z, quality), 2)
+        return F.pixel_shuffle(self.expand(self.depthwise(h, quality), quality), 2)
+
+
+class MeanHyper(nn.Module):
+    """Float hyper features at 1/16 from hyper symbols at 1/64."""
+
+    def __init__(self, hyper_latents: int, width: int) -> None:
+        super().__init__()
+        self.enter = Pointwise(hyper_latents, 4 * width)
+        self.block = ResidualBlock(width)
+        self.expand = Pointwise(width, 4 * width)
+        self.refine = ResidualBlock(width)
+
+    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
+        """z: (B, hyper_latents, H/4, W/4) symbols; returns (B, width, H, W)."""
+        h = self.block(F.pixel_shuffle(self.enter(z), 2).float(), quality)
+        h = self.refine(F.pixel_shuffle(self.expand(F.silu(h)), 2).float(), quality)
+        return F.silu(h)
+
+
+class HyperAnalysis(nn.Module):
+    """Hyper-latents at 1/64 from latents at 1/16."""
+
+    def __init__(self, latents: int, width: int, hyper_latents: int) -> None:
+        super().__init__()
+        self.enter = Pointwise(latents, width)
+        self.block = ResidualBlock(width)
+        self.halve = Pointwise(4 * width, width)
+        self.refine = ResidualBlock(width)
+        self.leave = Pointwise(4 * width, hyper_latents)
+
+    def forward(self, y: Tensor, quality: Tensor) -> Tensor:
+        """y: (B, latents, H, W), compressed in range; returns (B, hyper_latents, H/4, W/4)."""
+        h = F.silu(self.block(self.enter(y).float(), quality))
+        h = F.silu(self.refine(self.halve(F.pixel_unshuffle(h, 2)).float(), quality))
+        return self.leave(F.pixel_unshuffle(h, 2)).float()
+
+
+class Hyperprior(Codec):
+    """See the module's docstring for the diagram."""
+
+    alignment = 64
+
+    def __init__(self, config: HyperpriorConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or HyperpriorConfig()
+        self.fine_analysis = BlockStack(192, c.analysis_blocks[0])
+        self.to_latents = Pointwise(768, c.latents)
+        self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
+        self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
+        self.from_latents = Pointwise(c.latents, 768)
+        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1])
+        self.log_gain = QualityTable(c.latents)
+        self.log_inverse_gain = QualityTable(c.latents)
+        self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
+
+        self.hyper_analysis = HyperAnalysis(c.latents, c.hyper, c.hyper_latents)
+        self.z_model = FactorizedModel(c.hyper_latents)
+        self.mean_hyper = MeanHyper(c.hyper_latents, c.hyper)
+        self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
+        groups = (c.split, c.latents - c.split)
+        known = (c.split, c.latents)
+        self.mean_context = nn.ModuleList(
+            MeanContext(c.hyper, known[p // 2], groups[p // 2]) for p in range(4)
+        )
+        self.scale_context = nn.ModuleList(
+            ScaleContext(c.scale_hyper, known[p // 2], c.scale_context, groups[p // 2]) for p in range(4)
+        )
+
+    # The one traversal
+
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `Codec.code_latents`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
+        gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
+        y = None if x is None else self.analyse(x, quality) * gain
+        z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
+
+        height, width = size[0] // 16, size[1] // 16
+        z_shape = (len(quality), self.config.hyper_latents, height // 4, width // 4)
+        z_hat = coder.code(z, self.z_model(z_shape, quality))
+        mean_features = self.mean_hyper(z_hat, quality)
+        scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
+
+        y_hat = torch.zeros(len(quality), 0, height, width, device=z_hat.device)
+        magnitudes = y_hat
+        for group, start, stop in ((0, 0, self.config.split), (1, self.config.split, self.config.latents)):
+            own, shape = slice(start, stop), (len(quality), stop - start, height, width)
+            y_hat = torch.cat([y_hat, torch.zeros(shape, device=z_hat.device)], 1)
+            magnitudes = torch.cat([magnitudes, torch.zeros(shape, device=z_hat.device)], 1)
+            for parity in (0, 1):
+                where = checkerboard(shape, parity, z_hat.device)
+                mean = self.mean_context[2 * group + parity](mean_features, y_hat, quality).float()
+                mean = mean * self.deviation[own] * gain[:, own]
+                index = self.scale_context[2 * group + parity](scale_features, magnitudes, own, quality)
+                prior = Gaussian(self.scale_index(index), where)
+                symbols = coder.code(None if y is None else y[:, own] - mean, prior)
+                found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
+                y_hat = torch.cat([y_hat[:, :start], y_hat[:, own] + found], 1)
+                new = magnitude_features(symbols, self.training)
+                magnitudes = torch.cat([magnitudes[:, :start], magnitudes[:, own] + new], 1)
+        return y_hat * self.deviation
+
+    def scale_index(self, index: Tensor) -> Tensor:
+        """Real positions in training; in evaluation integers 0..63 from sixteenths."""
+        if self.training:
+            return index
+        return torch.floor((index + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+
+    # Transforms
+
+    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Latents (B, latents, H/16, W/16) of pictures (B, 3, H, W)."""
+        h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8).contiguous(memory_format=torch.channels_last)
+        h = self.fine_analysis(h, quality)
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.to_latents(F.pixel_unshuffle(h, 2))
+        return self.coarse_analysis(h, quality)
+
+    def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
+        """See `Codec.synthesise`."""
+        h = latents.contiguous(memory_format=torch.channels_last)
+        h = self.coarse_synthesis(h, quality)
+        with torch.autocast(latents.device.type, enabled=False):
+            h = F.pixel_shuffle(self.from_latents(h), 2)
+        h = self.fine_synthesis(h, quality)
+        return F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
+
+    # Start of training
+
+    @torch.no_grad()
+    def start_from_principal_components(self, blocks: Tensor) -> None:
+        """Set the linear part to the principal components of 16x16 blocks, gains and scales to fit.
+
+        Args:
+            blocks: (N, 3, 16, 16) float32 in [0, 1], N several times 768.
+        """
+        c = self.config
+        flat = F.pixel_unshuffle(F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8), 2).flatten(1)
+        mean = flat.mean(0)
+        _, vectors = torch.linalg.eigh(torch.cov(flat.double().T))
+        basis = vectors.flip(1)[:, : c.latents].float()
+        deviation = ((flat - mean) @ basis).std(0)
+        self.deviation.copy_(deviation[:, None, None])
+        for stack in (self.coarse_analysis, self.coarse_synthesis):
+            stack.set_input_scale(1 / deviation)
+        self.to_latents.weight.copy_(basis.T)
+        self.to_latents.bias.copy_(-(mean @ basis))
+        self.from_latents.weight.copy_(basis)
+        self.from_latents.bias.copy_(mean)
+        # At high rate the best step is Δ² = 12·3/(2 ln 2·λ) in grey levels (equal slopes of λ·Δ²/12/3 + bits).
+        quality = torch.linspace(0, 200, ANCHORS)
+        step = torch.sqrt(18 / (math.log(2) * c.rate_weight(quality))) * PIXEL_GAIN / 255
+        self.log_gain.anchors.copy_(-torch.log(step[:, None]))
+        self.log_inverse_gain.anchors.copy_(torch.log(step[:, None]))
+        index = (torch.log(deviation[None] / step[:, None] / SCALE_MIN) / SCALE_STEP).clamp(-8, SCALES + 8)
+        for p, context in enumerate(self.scale_context):
+            context.leave.bias.copy_(index[:, : c.split] if p < 2 else index[:, c.split :])
+
+
+def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:
+    """Bool (1, C, H, W): one colour of a checkerboard, opposite in odd channels."""
+    channels, height, width = shape[1:]
+    rows = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
+    channel = torch.arange(channels, device=device)[:, None, None]
+    return ((rows + channel) % 2 == parity)[None]

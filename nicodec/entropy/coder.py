@@ -1,0 +1,127 @@
+"""The one thing that a codec hands its symbols to, in three forms (DESIGN §2).
+
+A codec walks through its latents once, calling `coder.code(value, prior)`. What the coder is decides whether
+that trains (`RateEstimator`), writes (`StreamEncoder`) or reads (`StreamDecoder`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nicodec.entropy.priors import Prior
+from nicodec.entropy.ranges import RangeReader, RangeWriter
+from nicodec.errors import SymbolMismatchError
+
+SYMBOL_MAX = 2**15 - 1
+"""Largest magnitude of a symbol."""
+
+
+class Coder(ABC):
+    """Codes tensors of integer symbols."""
+
+    @abstractmethod
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """Code one tensor.
+
+        Args:
+            value: real numbers (B, C, H, W) to be rounded to symbols; None when decoding.
+            prior: their distribution.
+
+        Returns:
+            The symbols, as float32 (relaxed in training), zero where the prior codes nothing.
+        """
+
+
+class RateEstimator(Coder):
+    """Adds up −log2 p instead of writing.
+
+    With `noise` (training) the rate is that of value + U(−½, ½) and the returned symbols are rounded
+    straight-through; without it both are of the rounded symbols, as a file would hold them.
+    """
+
+    def __init__(self, *, noise: bool = True) -> None:
+        self.noise = noise
+        self.bits: Tensor | float = 0.0
+        """Bits so far, (B,)."""
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is needed."""
+        if value is None:
+            raise ValueError("RateEstimator needs the values; only StreamDecoder reads them from a stream")
+        value = value.float()
+        rounded = torch.round(value)
+        symbols = value + (rounded - value).detach() if self.noise else rounded
+        bits = prior.bits(value + torch.rand_like(value) - 0.5 if self.noise else symbols)
+        coded = prior.coded()
+        if coded is not None:
+            bits, symbols = bits * coded, symbols * coded
+        self.bits = self.bits + bits.flatten(1).sum(1)
+        return symbols
+
+
+def _mask(prior: Prior) -> NDArray[np.bool_] | None:
+    coded = prior.coded()
+    return None if coded is None else coded.expand(prior.shape).cpu().numpy().ravel()
+
+
+class StreamEncoder(Coder):
+    """Rounds, range-codes and keeps a checksum of the symbols."""
+
+    def __init__(self) -> None:
+        self._writer = RangeWriter()
+        self._checksum = 0
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value (1, C, H, W) is needed."""
+        if value is None:
+            raise ValueError("StreamEncoder needs the values; only StreamDecoder reads them from a stream")
+        symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        mask = _mask(prior)
+        flat = symbols.to(torch.int32).cpu().numpy().ravel()
+        if mask is not None:
+            flat = flat[mask]
+            symbols = symbols * prior.coded()
+        self._writer.write(flat, prior, mask)
+        self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
+        return symbols
+
+    def finish(self) -> tuple[bytes, int]:
+        """Return the stream and the checksum of its symbols: the low 16 bits of their CRC-32 as int16."""
+        return self._writer.finish(), self._checksum & 0xFFFF
+
+
+class StreamDecoder(Coder):
+    """Reads what `StreamEncoder` wrote."""
+
+    def __init__(self, stream: bytes) -> None:
+        self._reader = RangeReader(stream)
+        self._checksum = 0
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is not looked at."""
+        mask = _mask(prior)
+        flat = self._reader.read(prior, mask)
+        self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
+        if mask is not None:
+            full = np.zeros(mask.shape, dtype=np.int32)
+            full[mask] = flat
+            flat = full
+        return torch.from_numpy(flat.astype(np.float32).reshape(prior.shape)).to(prior.device)
+
+    def finish(self, checksum: int) -> None:
+        """Compare the symbols with the encoder's.
+
+        Raises:
+            SymbolMismatchError: they differ.
+        """
+        if self._checksum & 0xFFFF != checksum:
+            raise SymbolMismatchError(
+                "the decoded symbols differ from the encoder's, so nothing was written: the file was made by a "
+                "different nicodec; update nicodec, and report the file if that does not help"
+            )

@@ -1,0 +1,304 @@
+"""Probability models of symbols: value objects that know their likelihood and their integer tables.
+
+Symbols are integers centred on zero; a codec that predicts a mean subtracts it before coding and adds it after
+(the tables then never depend on a float). Parameters are real tensors in training and integer tensors when
+coding; which of the two a prior holds is seen from their type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nicodec.entropy.tables import (
+    SCALE_MIN,
+    SCALE_STEP,
+    SCALES,
+    TOTAL,
+    Table,
+    exponentials,
+    gaussian_tables,
+    inverse_scales,
+    normal_cdf,
+    normalise,
+)
+
+LIKELIHOOD_MIN = 1e-9
+"""Floor of a likelihood in training (CompressAI's)."""
+
+ROW_HALF_WIDTH_MAX = 127
+
+
+class Prior(Protocol):
+    """What a coder needs of a prior."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (B, C, H, W) of the symbols."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+
+    def bits(self, x: Tensor) -> Tensor:
+        """Return −log2 of the probability of the unit interval around each element of x, in x's shape."""
+
+    def coded(self) -> Tensor | None:
+        """Return a mask of the coded elements, broadcastable to shape; the others are zero. None: all."""
+
+
+@runtime_checkable
+class TablePrior(Prior, Protocol):
+    """A prior whose symbols fall into groups that share a table."""
+
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+        """Return the tables and, for each element of one picture's tensor in C order, which one is its own."""
+
+
+@runtime_checkable
+class RowPrior(Prior, Protocol):
+    """A prior that has a distribution of its own for every symbol."""
+
+    first: int
+    """What is added to a symbol to find its entry in a row."""
+    half_width: int
+    """Symbols of larger magnitude are escaped, as entry half_width + 1 + first."""
+    row_length: int
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the frequencies (N, row_length) at flat positions, each at least 1, rows adding up to 2^24."""
+
+
+def _interval_probability(x: Tensor, scale: Tensor) -> Tensor:
+    """Φ((½−|x|)/σ) − Φ((−½−|x|)/σ), by the complementary error function for its tails."""
+    magnitude = x.abs()
+    factor = 0.5**0.5 / scale
+    return 0.5 * (torch.erfc((magnitude - 0.5) * factor) - torch.erfc((magnitude + 0.5) * factor))
+
+
+def _scale(index: Tensor) -> Tensor:
+    """σ of positions on the scale axis; the clamp lets gradients through, so that strays can return."""
+    real = index.float()
+    clamped = real.clamp(0, SCALES - 1)
+    return SCALE_MIN * torch.exp((real + (clamped - real).detach()) * SCALE_STEP)
+
+
+def _flat(x: Tensor) -> NDArray[np.int64]:
+    return x.detach().to(torch.int64).cpu().numpy().ravel()
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Zero-mean Gaussian of one of 64 scales.
+
+    Attributes:
+        index: (B, C, H, W). Position on the logarithmic scale axis: a real number in training, an integer
+            0..63 when coding, where 0 means "zero, not coded".
+        where: bool, broadcastable to index: the elements that this step codes. None: all of them.
+    """
+
+    index: Tensor
+    where: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return tuple(self.index.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.index.device
+
+    def bits(self, x: Tensor) -> Tensor:
+        """See `Prior.bits`."""
+        probability = _interval_probability(x.float(), _scale(self.index))
+        return -torch.log2(probability.clamp(min=LIKELIHOOD_MIN))
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        if self.index.is_floating_point():
+            return self.where
+        coded = self.index > 0
+        return coded if self.where is None else coded & self.where
+
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+        """See `TablePrior.tables`."""
+        return gaussian_tables(), self.index.to(torch.uint8).cpu().numpy().astype(np.uint16).ravel()
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """Mixture of K Gaussians near zero, for K small.
+
+    Attributes:
+        weights: (B, K, C, H, W) log-weights; when coding, integers in 1/16.
+        offsets: (B, K, C, H, W) means in symbols; when coding, integers in 1/16.
+        indices: (B, K, C, H, W) positions on the scale axis; when coding, integers 0..63.
+        where: bool, broadcastable to (B, C, H, W): the elements that this step codes.
+    """
+
+    weights: Tensor
+    offsets: Tensor
+    indices: Tensor
+    where: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return (self.indices.shape[0], *self.indices.shape[2:])
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.indices.device
+
+    def bits(self, x: Tensor) -> Tensor:
+        """See `Prior.bits`."""
+        unit = 1.0 if self.weights.is_floating_point() else 1 / 16
+        shares = torch.softmax(self.weights.float() * unit, 1)
+        parts = _interval_probability(x.float().unsqueeze(1) - self.offsets.float() * unit, _scale(self.indices))
+        return -torch.log2((shares * parts).sum(1).clamp(min=LIKELIHOOD_MIN))
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`. A symbol is not coded where all components have scale 0."""
+        if self.indices.is_floating_point():
+            return self.where
+        coded = (self.indices > 0).any(1)
+        return coded if self.where is None else coded & self.where
+
+    @cached_property
+    def half_width(self) -> int:
+        """See `RowPrior.half_width`."""
+        widest = gaussian_tables()[int(self.indices.max())].half_width
+        return min(ROW_HALF_WIDTH_MAX, widest + (int(self.offsets.abs().max()) + 15) // 16)
+
+    @property
+    def first(self) -> int:
+        """See `RowPrior.first`."""
+        return self.half_width
+
+    @property
+    def row_length(self) -> int:
+        """See `RowPrior.row_length`."""
+        return 2 * self.half_width + 2
+
+    @cached_property
+    def _components(self) -> list[tuple[NDArray[np.int64], ...]]:
+        weights = self.weights - self.weights.amax(1, keepdim=True)
+        shares = exponentials()[_flat((-weights).clamp(max=255))].reshape(weights.shape[1], -1)
+        scales = inverse_scales()[_flat(self.indices)].reshape(shares.shape)
+        offsets = _flat(self.offsets).reshape(shares.shape)
+        return list(zip(shares, scales, offsets, strict=True))
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """See `RowPrior.rows`."""
+        edges = 16 * np.arange(-self.half_width, self.half_width + 2, dtype=np.int64) - 8
+        cumulative = np.zeros((len(positions), len(edges)), dtype=np.int64)
+        total = np.zeros((len(positions), 1), dtype=np.int64)
+        for share, scale, offset in self._components:
+            # In 1/16 symbol times 2^16/σ: 1/2^20 of a deviation; the table wants 1/2^14.
+            points = ((edges[None] - offset[positions, None]) * scale[positions, None]) >> 6
+            cumulative += share[positions, None] * normal_cdf(points)
+            total += share[positions, None]
+        cumulative //= total
+        inside = np.diff(cumulative, axis=1)
+        outside = 2**30 - cumulative[:, -1:] + cumulative[:, :1]
+        return normalise(np.concatenate([inside, outside], 1))
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Any distribution over symbols 0..K−1, such as indices of a codebook.
+
+    Attributes:
+        logits: (B, K, C, H, W); when coding, integers in 1/16.
+    """
+
+    logits: Tensor
+    first = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return (self.logits.shape[0], *self.logits.shape[2:])
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.logits.device
+
+    def bits(self, x: Tensor) -> Tensor:
+        """−log2 of the probability of the nearest symbols (indices are not relaxed)."""
+        unit = 1.0 if self.logits.is_floating_point() else 1 / 16
+        logs = torch.log_softmax(self.logits.float() * unit, 1)
+        index = torch.round(x.detach()).to(torch.int64).unsqueeze(1)
+        return -logs.gather(1, index).squeeze(1) / np.log(2)
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return None
+
+    @property
+    def row_length(self) -> int:
+        """See `RowPrior.row_length`."""
+        return self.logits.shape[1]
+
+    @property
+    def half_width(self) -> int:
+        """No symbol is escaped."""
+        return self.row_length - 1
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """See `RowPrior.rows`."""
+        logits = self.logits[0].flatten(1).cpu().numpy().T[positions].astype(np.int64)
+        below = np.minimum(logits.max(1, keepdims=True) - logits, 255)
+        return normalise(exponentials()[below])
+
+
+@dataclass(frozen=True)
+class Factorized:
+    """A free distribution a channel, over the symbols −R..R and, last, an escape for all others.
+
+    Attributes:
+        mass: (B, C, 2R+2): probabilities in training; int64 frequencies adding up to 2^24 when coding.
+        shape: shape (B, C, H, W) of the symbols.
+    """
+
+    mass: Tensor
+    shape: tuple[int, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.mass.device
+
+    def bits(self, x: Tensor) -> Tensor:
+        """See `Prior.bits`. Between integers the probability is interpolated linearly."""
+        mass = self.mass if self.mass.is_floating_point() else self.mass.double() / TOTAL
+        half_width = (mass.shape[-1] - 2) // 2
+        position = (x.flatten(2).float() + half_width).clamp(0, 2 * half_width)
+        below = position.detach().floor().clamp(max=2 * half_width - 1)
+        part = position - below
+        below = below.long()
+        p = mass.gather(2, below) * (1 - part) + mass.gather(2, below + 1) * part
+        return -torch.log2(p.clamp(min=LIKELIHOOD_MIN)).view_as(x)
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return None
+
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+        """See `TablePrior.tables`."""
+        frequencies = self.mass[0].cpu().numpy()
+        half_width = (frequencies.shape[-1] - 2) // 2
+        count = self.shape[2] * self.shape[3]
+        index = np.repeat(np.arange(len(frequencies), dtype=np.uint16), count)
+        return [Table(half_width, row) for row in frequencies], index

@@ -1,0 +1,169 @@
+"""Range coding of arrays of symbols, by groups that share a table or by rows of frequencies (constriction).
+
+Symbols outside a table's support are coded as its escape; how far outside follows after the tensor's other
+symbols, as base-16 digits with a flag for more (`_write_escapes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from nicodec.entropy.priors import Prior, RowPrior, TablePrior
+from nicodec.entropy.tables import Table, as_probabilities
+from nicodec.errors import CorruptError
+
+Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
+RangeDecoder, RangeEncoder = constriction.stream.queue.RangeDecoder, constriction.stream.queue.RangeEncoder
+
+_DIGIT = Uniform(32)
+_MAX_DIGITS = 5
+_ROWS_AT_ONCE = 2**21
+"""Frequencies held at a time when every symbol has a row of its own."""
+
+
+def _groups(index: NDArray[np.uint16]) -> tuple[NDArray[np.intp], list[tuple[int, int, int]]]:
+    """Stable order by table, and (table, start, stop) of each group in that order."""
+    if index.max(initial=0) < 256:
+        index = index.astype(np.uint8)  # numpy sorts bytes by radix
+    order = np.argsort(index, kind="stable")
+    counts = np.bincount(index)
+    stops = np.cumsum(counts)
+    return order, [(int(t), int(stops[t] - counts[t]), int(stops[t])) for t in np.flatnonzero(counts)]
+
+
+def _escape_codes(symbols: NDArray[np.int64], half_width: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """2·(|q| − R − 1), plus 1 where q is negative."""
+    return 2 * (np.abs(symbols) - half_width - 1) + (symbols < 0)
+
+
+class RangeWriter:
+    """Writes one stream."""
+
+    def __init__(self) -> None:
+        self._encoder = RangeEncoder()
+
+    def write(self, symbols: NDArray[np.int32], prior: Prior, mask: NDArray[np.bool_] | None) -> None:
+        """Append the coded symbols (N,) of a tensor in C order; mask (all elements) says which are coded."""
+        if isinstance(prior, TablePrior):
+            self._write_by_table(symbols, prior, mask)
+        elif isinstance(prior, RowPrior):
+            self._write_by_row(symbols, prior, mask)
+        else:
+            raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
+
+    def _write_by_table(self, symbols: NDArray[np.int32], prior: TablePrior, mask: NDArray[np.bool_] | None) -> None:
+        tables, index = prior.tables()
+        order, groups = _groups(index if mask is None else index[mask])
+        ordered = symbols[order]
+        escapes = []
+        for t, start, stop in groups:
+            table, values = tables[t], ordered[start:stop]
+            outside = np.abs(values) > table.half_width
+            if outside.any():
+                escapes.append(_escape_codes(values[outside].astype(np.int64), table.half_width))
+                values = np.where(outside, table.half_width + 1, values)
+            self._encoder.encode((values + table.half_width).astype(np.int32), table.model)
+        if escapes:
+            self._write_escapes(np.concatenate(escapes))
+
+    def _write_by_row(self, symbols: NDArray[np.int32], prior: RowPrior, mask: NDArray[np.bool_] | None) -> None:
+        family = Categorical(perfect=False)
+        half_width, escapes = prior.half_width, []
+        for chunk, positions in _row_chunks(prior, mask):
+            values = symbols[chunk]
+            outside = np.abs(values) > half_width
+            if outside.any():
+                escapes.append(_escape_codes(values[outside].astype(np.int64), half_width))
+                values = np.where(outside, half_width + 1, values)
+            rows = as_probabilities(prior.rows(positions))
+            self._encoder.encode((values + prior.first).astype(np.int32), family, rows)
+        if escapes:
+            self._write_escapes(np.concatenate(escapes))
+
+    def _write_escapes(self, codes: NDArray[np.int64]) -> None:
+        while codes.size:
+            rest = codes >> 4
+            self._encoder.encode(((codes & 15) + 16 * (rest > 0)).astype(np.int32), _DIGIT)
+            codes = rest[rest > 0]
+
+    def finish(self) -> bytes:
+        """The stream, without the zero bytes at its end (a reader sees zeros past the end)."""
+        return self._encoder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+
+class RangeReader:
+    """Reads what `RangeWriter` wrote, with the same priors in the same order."""
+
+    def __init__(self, stream: bytes) -> None:
+        padded = stream + bytes(-len(stream) % 4)
+        self._decoder = RangeDecoder(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
+
+    def read(self, prior: Prior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
+        """The coded symbols (N,) of a tensor.
+
+        Raises:
+            CorruptError: the stream holds an escape that no writer writes.
+        """
+        if isinstance(prior, TablePrior):
+            return self._read_by_table(prior, mask)
+        if isinstance(prior, RowPrior):
+            return self._read_by_row(prior, mask)
+        raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
+
+    def _read_by_table(self, prior: TablePrior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
+        tables, index = prior.tables()
+        order, groups = _groups(index if mask is None else index[mask])
+        ordered = np.empty(len(order), dtype=np.int32)
+        limits = []
+        for t, start, stop in groups:
+            table: Table = tables[t]
+            values = self._decoder.decode(table.model, stop - start) - table.half_width
+            ordered[start:stop] = values
+            outside = np.flatnonzero(values > table.half_width)
+            if outside.size:
+                limits.append((outside + start, np.full(outside.size, table.half_width)))
+        if limits:
+            where = np.concatenate([w for w, _ in limits])
+            ordered[where] = self._read_escapes(np.concatenate([h for _, h in limits]))
+        symbols = np.empty_like(ordered)
+        symbols[order] = ordered
+        return symbols
+
+    def _read_by_row(self, prior: RowPrior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
+        family = Categorical(perfect=False)
+        symbols = np.empty(_coded_count(prior, mask), dtype=np.int32)
+        for chunk, positions in _row_chunks(prior, mask):
+            rows = as_probabilities(prior.rows(positions))
+            symbols[chunk] = self._decoder.decode(family, rows) - prior.first
+        outside = np.flatnonzero(symbols > prior.half_width)
+        if outside.size:
+            symbols[outside] = self._read_escapes(np.full(outside.size, prior.half_width))
+        return symbols
+
+    def _read_escapes(self, half_width: NDArray[np.int64]) -> NDArray[np.int32]:
+        codes = np.zeros(len(half_width), dtype=np.int64)
+        active = np.arange(len(codes))
+        for place in range(_MAX_DIGITS):
+            digits = self._decoder.decode(_DIGIT, active.size).astype(np.int64)
+            codes[active] += (digits & 15) << (4 * place)
+            active = active[digits >= 16]
+            if not active.size:
+                magnitude = (codes >> 1) + half_width + 1
+                return np.where(codes & 1, -magnitude, magnitude).astype(np.int32)
+        raise CorruptError("an escape in the stream is longer than any writer writes; fetch the file again")
+
+
+def _coded_count(prior: Prior, mask: NDArray[np.bool_] | None) -> int:
+    return int(np.prod(prior.shape)) if mask is None else int(mask.sum())
+
+
+def _row_chunks(prior: RowPrior, mask: NDArray[np.bool_] | None) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+    """Slices of the coded symbols and their positions in the tensor, few enough for the memory."""
+    positions = np.arange(int(np.prod(prior.shape))) if mask is None else np.flatnonzero(mask)
+    step = max(1, _ROWS_AT_ONCE // prior.row_length)
+    for start in range(0, len(positions), step):
+        yield slice(start, min(start + step, len(positions))), positions[start : start + step]

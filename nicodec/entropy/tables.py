@@ -1,0 +1,142 @@
+"""Integer probability tables. They are data: read from the package, never computed when coding.
+
+`gaussian_tables.npz` was written once by `python -m nicodec.entropy.tables`; running that again with another
+C library could change an entry, and files already written would then be lost. A test pins its SHA-256.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+PRECISION_BITS = 24
+TOTAL = 2**PRECISION_BITS
+"""Frequencies of a table add up to this."""
+
+SCALES = 64
+SCALE_MIN, SCALE_MAX = 0.11, 256.0
+SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
+"""Scale i is SCALE_MIN * exp(SCALE_STEP * i). Symbols of scale 0 are zero and are not coded."""
+
+TAIL_DEVIATIONS = 6.1
+
+CDF_RANGE = 8
+"""The stored standard normal distribution function covers ±8 deviations, in steps of 1/64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Frequencies of the symbols -half_width..half_width and, last, of the escape.
+
+    Attributes:
+        half_width: R.
+        frequencies: int64 (2R+2,), each at least 1, adding up to 2^24.
+    """
+
+    half_width: int
+    frequencies: NDArray[np.int64]
+
+    @cached_property
+    def model(self) -> constriction.stream.model.Categorical:
+        """The table as constriction takes it."""
+        return constriction.stream.model.Categorical(as_probabilities(self.frequencies), perfect=False)
+
+
+def as_probabilities(frequencies: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights from which constriction's `perfect=False` quantiser makes exactly these frequencies.
+
+    It computes ⌊cumulative·(2^24 − n)/Σ⌋ + i: with frequency − 1 as weight the factor is 1 and nothing rounds.
+    """
+    return (frequencies - 1).astype(np.float64)
+
+
+def gaussian_scale(index: int) -> float:
+    """Standard deviation that entry `index` (0..63) stands for."""
+    return SCALE_MIN * math.exp(SCALE_STEP * index)
+
+
+@cache
+def _stored(name: str) -> NDArray[np.int64]:
+    with resources.files("nicodec.entropy").joinpath("gaussian_tables.npz").open("rb") as file:
+        return np.load(file)[name].astype(np.int64)
+
+
+@cache
+def gaussian_tables() -> tuple[Table, ...]:
+    """The 64 tables of zero-mean Gaussians, in the order of their scales."""
+    half_widths, flat = _stored("half_widths"), _stored("frequencies")
+    tables, start = [], 0
+    for half_width in half_widths.tolist():
+        size = 2 * half_width + 2
+        tables.append(Table(half_width, flat[start : start + size]))
+        start += size
+    return tuple(tables)
+
+
+def normal_cdf(points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Φ·2^30 at points given in 1/16384 of a standard deviation: a stored table, linear between entries."""
+    table = _stored("normal_cdf")
+    points = np.clip(points + CDF_RANGE * 2**14, 0, 2 * CDF_RANGE * 2**14 - 1)
+    entry, part = points >> 8, points & 255
+    return (table[entry] * (256 - part) + table[entry + 1] * part) >> 8
+
+
+def inverse_scales() -> NDArray[np.int64]:
+    """(64,): 65536 over each Gaussian scale, rounded."""
+    return _stored("inverse_scales")
+
+
+def exponentials() -> NDArray[np.int64]:
+    """(256,): 65536·exp(−d/16) for d = 0..255, rounded up to at least 1."""
+    return _stored("exponentials")
+
+
+def normalise(frequencies: NDArray[np.int64], total: int = TOTAL) -> NDArray[np.int64]:
+    """Scale non-negative integers (..., n) to rows of at least 1 that add up to `total`, in integers only.
+
+    What integer division leaves over goes to the largest entry of a row (the first of equals).
+    """
+    count = frequencies.shape[-1]
+    sums = frequencies.sum(-1, keepdims=True)
+    scaled = frequencies * (total - count) // np.maximum(sums, 1) + 1
+    largest = scaled.argmax(-1)[..., None]
+    rest = total - scaled.sum(-1, keepdims=True)
+    np.put_along_axis(scaled, largest, np.take_along_axis(scaled, largest, -1) + rest, -1)
+    return scaled
+
+
+def _write_gaussian_tables(path: str) -> None:
+    half_widths, rows = [], []
+    for index in range(SCALES):
+        scale = gaussian_scale(index)
+        half_width = max(1, math.ceil(TAIL_DEVIATIONS * scale))
+
+        def tail(x: float, scale: float = scale) -> float:
+            return 0.5 * math.erfc(x / (scale * math.sqrt(2)))
+
+        side = [tail(n - 0.5) - tail(n + 0.5) for n in range(1, half_width + 1)]
+        centre = 1 - 2 * tail(0.5)
+        mass = [*reversed(side), centre, *side, 2 * tail(half_width + 0.5)]
+        rows.append(normalise(np.array([round(m * 2**36) for m in mass], dtype=np.int64)))
+        half_widths.append(half_width)
+    np.savez_compressed(
+        path,
+        half_widths=np.array(half_widths, dtype=np.int32),
+        frequencies=np.concatenate(rows).astype(np.int32),
+        normal_cdf=np.array(
+            [round(2**30 * 0.5 * math.erfc(-j / 64 / math.sqrt(2))) for j in range(-64 * CDF_RANGE, 64 * CDF_RANGE + 1)],
+            dtype=np.int32,
+        ),
+        inverse_scales=np.array([round(2**16 / gaussian_scale(i)) for i in range(SCALES)], dtype=np.int32),
+        exponentials=np.array([max(1, round(2**16 * math.exp(-d / 16))) for d in range(256)], dtype=np.int32),
+    )
+
+
+if __name__ == "__main__":
+    _write_gaussian_tables("nicodec/entropy/gaussian_tables.npz")

@@ -1,0 +1,170 @@
+"""Layers whose results are the same integers on every device: rule 2 of the numbers contract (DESIGN §3).
+
+Activations are integers 0..255 (or -128..127 for symbols) that stand for multiples of 1/16. In evaluation a
+layer multiplies them by integer weights and adds an integer bias; the sum of absolute products of each output
+row is kept below 2^24, so every partial sum is an exact float32 whatever the order of summation. The result
+is scaled by a power of two and floored. Nothing here rounds differently anywhere.
+
+In training the same layer works on real numbers with activations rounded straight-through to multiples of
+1/16; `to_integers` derives the integer weights, with as many bits a row as the bound allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.layers.quality import ANCHOR_SPACING, ANCHORS, anchor_weights
+
+FRACTION_BITS = 4
+"""Activations count in 1/16."""
+
+ACTIVATION_MAX = 255
+EXACT_LIMIT = 2**24
+"""Integers up to here are exact in float32."""
+
+MAX_SHIFT = 14
+"""Most fractional bits of a weight: weights in int16 then reach 2."""
+
+NEGATIVE_POWERS = [2.0**-k for k in range(MAX_SHIFT + 1)]
+
+
+@contextlib.contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Switch off everything that could shorten a float32: autocast, TF32, bfloat16 matrix products."""
+    precision = torch.get_float32_matmul_precision()
+    if precision != "highest":
+        torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        if precision != "highest":
+            torch.set_float32_matmul_precision(precision)
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to integers; the gradient passes unchanged."""
+    return x + (torch.round(x) - x).detach()
+
+
+def activate(x: Tensor) -> Tensor:
+    """Training form of the integer activation: clamp to 0..255/16, rounded to multiples of 1/16."""
+    top = ACTIVATION_MAX / 2**FRACTION_BITS
+    x = F.leaky_relu(x, 0.01).clamp(max=top)
+    rounded = torch.round(x.clamp(min=0) * 2**FRACTION_BITS) / 2**FRACTION_BITS
+    return x + (rounded - x).detach()
+
+
+class _ExactLayer(nn.Module):
+    """What the two kinds of layer share: parameters, integers and the rescaling.
+
+    Args:
+        weight_shape: (out, in) of a 1x1 layer or (channels, 9) of a depthwise one.
+        activation: True clamps the result to 0..255; False leaves it unbounded. Both count in 1/16.
+    """
+
+    def __init__(self, weight_shape: tuple[int, int], *, activation: bool = True, zero: bool = False) -> None:
+        super().__init__()
+        out, fan_in = weight_shape
+        self.weight = nn.Parameter(torch.zeros(out, fan_in))
+        if not zero:
+            nn.init.normal_(self.weight, std=(2 / fan_in) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(ANCHORS, out))
+        self.activation = activation
+        self.register_buffer("weight_int", torch.zeros(out, fan_in, dtype=torch.int16))
+        self.register_buffer("bias_int", torch.zeros(ANCHORS, out, dtype=torch.int32))
+        self.register_buffer("shift", torch.zeros(out, dtype=torch.int8))
+
+    @torch.no_grad()
+    def to_integers(self) -> None:
+        """Fill the integer buffers from the trained parameters."""
+        weight, bias = self.weight.double().cpu(), self.bias.double().cpu()
+        shift = torch.full((weight.shape[0],), -1, dtype=torch.int64)
+        for candidate in range(MAX_SHIFT + 1):
+            w, b = self._integers(weight, bias, torch.full_like(shift, candidate))
+            worst = w.abs().sum(1) * ACTIVATION_MAX + b.abs().amax(0) + 2.0 ** (candidate + FRACTION_BITS)
+            fits = (worst < EXACT_LIMIT) & (w.abs().amax(1) < 2**15)
+            shift[fits] = candidate
+        if (shift < 0).any():
+            raise ValueError("weights of an exact layer are too large for 24 bits; train with weight decay")
+        w, b = self._integers(weight, bias, shift)
+        self.weight_int.copy_(w.to(torch.int16))
+        self.bias_int.copy_(b.to(torch.int32))
+        self.shift.copy_(shift.to(torch.int8))
+
+    @staticmethod
+    def _integers(weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        w = torch.round(weight * 2.0 ** shift[:, None])
+        return w, torch.round(bias * 2.0 ** (shift + FRACTION_BITS)[None])
+
+    @torch.no_grad()
+    def from_integers(self) -> None:
+        """Set the trainable parameters from the integer buffers, so that training can go on."""
+        shift = self.shift.double()
+        self.weight.copy_(self.weight_int.double() * 2.0 ** -shift[:, None])
+        self.bias.copy_(self.bias_int.double() * 2.0 ** -(shift + FRACTION_BITS)[None])
+
+    def _training_bias(self, quality: Tensor) -> Tensor:
+        below, past = anchor_weights(quality)
+        t = (past.to(torch.float32) / ANCHOR_SPACING)[:, None]
+        return (self.bias[below] * (1 - t) + self.bias[below + 1] * t)[:, :, None, None]
+
+    def _finish(self, total: Tensor, quality: Tensor) -> Tensor:
+        """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers."""
+        below, past = anchor_weights(quality)
+        bias = self.bias_int.to(torch.int64)
+        mixed = bias[below] * (ANCHOR_SPACING - past)[:, None] + bias[below + 1] * past[:, None]
+        mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
+        drop = self.shift.to(torch.int64)
+        half = torch.where(drop > 0, 2 ** (drop - 1).clamp(min=0), 0)
+        total = total + (mixed + half)[:, :, None, None].to(torch.float32)
+        power = torch.tensor(NEGATIVE_POWERS, device=total.device)[drop]
+        result = torch.floor(total * power[None, :, None, None])
+        return result.clamp(0, ACTIVATION_MAX) if self.activation else result
+
+
+class ExactPointwise(_ExactLayer):
+    """1x1 convolution in integers, with a bias that depends on the quality."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, activation: bool = True, zero: bool = False):
+        super().__init__((out_channels, in_channels), activation=activation, zero=zero)
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: (B, in, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
+        if self.training:
+            y = F.conv2d(x, self.weight[:, :, None, None]) + self._training_bias(quality)
+            return activate(y) if self.activation else y
+        with exact_arithmetic(x.device):
+            total = torch.matmul(self.weight_int.to(torch.float32), x.flatten(2))
+        return self._finish(total.unflatten(2, x.shape[2:]), quality)
+
+
+class ExactDepthwise(_ExactLayer):
+    """Depthwise 3x3 convolution in integers (zero padding)."""
+
+    def __init__(self, channels: int, *, activation: bool = True, zero: bool = False) -> None:
+        super().__init__((channels, 9), activation=activation, zero=zero)
+        if not zero:
+            with torch.no_grad():
+                self.weight.mul_(0.5)
+                self.weight[:, 4] += 0.7
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: (B, channels, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
+        if self.training:
+            kernel = self.weight.unflatten(1, (1, 3, 3))
+            y = F.conv2d(x, kernel, padding=1, groups=kernel.shape[0]) + self._training_bias(quality)
+            return activate(y) if self.activation else y
+        height, width = x.shape[2:]
+        padded = F.pad(x, (1, 1, 1, 1))
+        total = torch.zeros_like(x)
+        for tap in range(9):
+            row, column = divmod(tap, 3)
+            weight = self.weight_int[:, tap].to(torch.float32)[None, :, None, None]
+            total.addcmul_(padded[:, :, row : row + height, column : column + width], weight)
+        return self._finish(total, quality)

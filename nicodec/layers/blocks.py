@@ -1,0 +1,67 @@
+"""Network blocks on latents at 1/8 and 1/16 resolution: 1x1 and depthwise convolutions, residual branches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.layers.quality import QualityTable
+
+
+class Pointwise(nn.Module):
+    """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        nn.init.zeros_(self.weight) if zero else nn.init.normal_(self.weight, std=in_channels**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) to (B, out, H, W)."""
+        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+
+
+class ResidualBlock(nn.Module):
+    """x + gate(quality) * branch(x), the branch being depthwise 3x3, 1x1, SiLU, 1x1.
+
+    The last layer starts at zero, so that a stack of blocks is the identity before training (DESIGN §6). The
+    stream x stays in float32; only the branch runs in the autocast type. `input_scale`, fixed, brings channels
+    of very different size to about unit variance for the branch.
+    """
+
+    input_scale: Tensor | None
+
+    def __init__(self, channels: int, expansion: float = 2.0, *, scaled: bool = False) -> None:
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.expand = Pointwise(channels, hidden)
+        self.project = Pointwise(hidden, channels, zero=True)
+        self.gate = QualityTable(channels, 1.0)
+        self.register_buffer("input_scale", torch.ones(channels, 1, 1) if scaled else None)
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: (B, channels, H, W); quality: (B,) half steps."""
+        scaled = x if self.input_scale is None else x * self.input_scale
+        branch = self.project(F.silu(self.expand(self.depthwise(scaled))))
+        return torch.addcmul(x, branch.to(x.dtype), self.gate(quality).to(x.dtype))
+
+
+class BlockStack(nn.ModuleList):
+    """Residual blocks one after another."""
+
+    def __init__(self, channels: int, depth: int, *, scaled: bool = False) -> None:
+        super().__init__(ResidualBlock(channels, scaled=scaled) for _ in range(depth))
+
+    def set_input_scale(self, scale: Tensor) -> None:
+        """Set what every branch's input is multiplied by, (channels,)."""
+        for block in self:
+            block.input_scale.copy_(scale[:, None, None])
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: (B, channels, H, W); quality: (B,) half steps."""
+        for block in self:
+            x = block(x, quality)
+        return x

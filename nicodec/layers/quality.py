@@ -1,0 +1,47 @@
+"""Parameters that depend on the quality: learned at a few anchors, interpolated between them.
+
+Quality is an integer number of half steps, 0..200, everywhere inside the library (0..100 for users).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+QUALITY_STEPS = 200
+"""Largest quality in half steps: what users call quality 100."""
+
+ANCHOR_SPACING = 20
+"""Half steps between two anchors."""
+
+ANCHORS = QUALITY_STEPS // ANCHOR_SPACING + 1
+
+
+def anchor_weights(quality: Tensor) -> tuple[Tensor, Tensor]:
+    """Position of a quality among the anchors.
+
+    Args:
+        quality: int64 (B,), half steps 0..200.
+
+    Returns:
+        The index of the anchor below, 0..ANCHORS-2, and the half steps past it, 0..ANCHOR_SPACING.
+    """
+    below = torch.clamp(torch.div(quality, ANCHOR_SPACING, rounding_mode="floor"), max=ANCHORS - 2)
+    return below, quality - below * ANCHOR_SPACING
+
+
+class QualityTable(nn.Module):
+    """A vector of `channels` numbers for every quality, linear between learned anchors (float path only)."""
+
+    def __init__(self, channels: int, initial: Tensor | float = 0.0) -> None:
+        """`initial`: a number, or (channels,), or (ANCHORS, channels)."""
+        super().__init__()
+        start = torch.as_tensor(initial, dtype=torch.float32)
+        self.anchors = nn.Parameter(start.expand(ANCHORS, channels).clone())
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """Return (B, channels, 1, 1) float32 for quality (B,) in half steps."""
+        below, past = anchor_weights(quality)
+        t = (past.to(torch.float32) / ANCHOR_SPACING)[:, None]
+        value = self.anchors[below] * (1 - t) + self.anchors[below + 1] * t
+        return value[:, :, None, None]

@@ -1,0 +1,198 @@
+"""From a `Picture` to a picture file."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from nicodec.errors import OutputError
+from nicodec.media.files import write_atomically
+from nicodec.media.metadata import descriptive_exif
+from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
+from nicodec.media.reading import read_picture
+
+_XMP_TIFF_TAG = 700
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How Pillow writes a format, and what the format can hold."""
+
+    suffixes: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    alpha: bool = True
+    metadata: bool = True
+    grey_modes: tuple[str, ...] = ("L", "LA")  # those that stay grey, so that a grey profile still fits
+    longest_exif: int | None = None
+    longest_xmp: int | None = None
+
+
+_FORMATS = {
+    "PNG": _Format((".png",)),
+    "JPEG": _Format(
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        {"quality": 95, "subsampling": "4:4:4", "optimize": True},
+        alpha=False,
+        longest_exif=65533 - 6,
+        longest_xmp=65504,
+    ),
+    "WEBP": _Format((".webp",), {"lossless": True, "exact": True}, grey_modes=()),
+    "AVIF": _Format((".avif",), {"quality": 95, "subsampling": "4:4:4"}, grey_modes=("L",)),
+    "TIFF": _Format((".tif", ".tiff")),  # uncompressed: Pillow's compressing writer loses EXIF directories
+    "JPEG2000": _Format((".jp2", ".j2k"), metadata=False),
+    "BMP": _Format((".bmp",), alpha=False, metadata=False),
+    "TGA": _Format((".tga",), metadata=False),
+    "PPM": _Format((".ppm", ".pgm", ".pnm"), alpha=False, metadata=False),
+}
+_FORMAT_OF_SUFFIX = {suffix: name for name, form in _FORMATS.items() for suffix in form.suffixes}
+PICTURE_SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
+"""The suffixes, lower-case with the dot, that `save_picture` knows."""
+
+
+def save_picture(
+    picture: Picture | Image.Image,
+    target: str | os.PathLike[str] | BinaryIO,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a picture file with its profile, EXIF and XMP.
+
+    PNG, WebP, TIFF, JPEG 2000, BMP, TGA and PPM are written without loss; JPEG and AVIF at quality 95 with
+    full colour resolution. A file is written whole or not at all; `nicodec.media.files` says how.
+
+    Args:
+        picture: the picture, or a Pillow image of any mode.
+        target: a path, or a file object open for binary writing.
+        format: a Pillow format name ("PNG") or a suffix ("png"); None takes it from the path's suffix.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        OutputExistsError: the file exists and `overwrite` is not set.
+        OutputError: the format is unknown or cannot hold this picture, or the target cannot be written.
+        InputError: the Pillow image cannot be read.
+
+    Warns:
+        LossyConversionWarning: the format cannot hold the alpha plane (it is laid on white) or the metadata.
+
+    """
+    path = None if hasattr(target, "write") else os.fsdecode(target)  # type: ignore[arg-type]
+    name = _format_name(path if path is not None else getattr(target, "name", None), format)
+    if not isinstance(picture, Picture):
+        picture = read_picture(picture, max_pixels=None)
+    data, losses = _encode(picture, name)
+    for loss in losses:
+        warnings.warn(loss, LossyConversionWarning, stacklevel=2)
+    if path is not None:
+        write_atomically(path, data, overwrite)
+        return
+    try:
+        target.write(data)  # type: ignore[union-attr]
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(
+            f"the {name} picture cannot be written ({error}); give a file open in mode 'wb'"
+        ) from error
+
+
+def _format_name(path: object, format: str | None) -> str:
+    """Find the format's Pillow name from what the caller said, else from the path's suffix."""
+    if format is not None:
+        asked = format.lower().lstrip(".")
+        name = asked.upper() if asked.upper() in _FORMATS else _FORMAT_OF_SUFFIX.get("." + asked)
+        asked = f"format {format!r}"
+    else:
+        suffix = os.path.splitext(path)[1].lower() if isinstance(path, str) else ""
+        name = _FORMAT_OF_SUFFIX.get(suffix)
+        asked = f"{path}: suffix {suffix!r}" if suffix else "a picture without a suffix or a format"
+    if name is None:
+        raise OutputError(f"{asked} cannot be written; use one of .png .jpg .webp .avif .tiff .jp2 .bmp .ppm")
+    Image.init()
+    if name not in Image.SAVE:
+        raise OutputError(
+            f"{name} cannot be written by this build of Pillow; write .png, or install another Pillow"
+        )
+    return name
+
+
+def _encode(picture: Picture, name: str) -> tuple[bytes, list[str]]:
+    """Code the picture in a format; give the bytes and one sentence for each loss."""
+    form, losses = _FORMATS[name], []
+    image = to_pil(picture)
+    if picture.alpha is not None and not form.alpha:
+        losses.append(f"{name} cannot hold transparency: the picture was laid on white; write PNG to keep it")
+        image = _on_white(image)
+    icc, exif, xmp = picture.icc, picture.exif, picture.xmp
+    if not form.metadata and (icc or exif or xmp):
+        held = [label for label, part in (("the colour profile", icc), ("EXIF", exif), ("XMP", xmp)) if part]
+        losses.append(f"{name} files hold no metadata here: {', '.join(held)} left out; write PNG to keep it")
+        icc = exif = xmp = None
+    if icc and picture.is_grey and image.mode not in form.grey_modes:
+        losses.append(
+            f"{name} has no {image.mode} pixels: the grey colour profile was left out; write PNG to keep it"
+        )
+        icc = None
+    if exif and form.longest_exif and len(exif) > form.longest_exif:
+        losses.append(
+            f"EXIF of {len(exif)} bytes does not fit in {name} and was left out; write PNG to keep it"
+        )
+        exif = None
+    if xmp and form.longest_xmp and len(xmp) > form.longest_xmp:
+        losses.append(
+            f"XMP of {len(xmp)} bytes does not fit in {name} and was left out; write PNG to keep it"
+        )
+        xmp = None
+
+    image.info.clear()  # so that what is passed below is all that is written
+    form_options = dict(form.options)
+    if name == "AVIF" and image.mode == "L":
+        form_options["subsampling"] = "4:0:0"  # else Pillow stores it as colour
+    while True:
+        out = io.BytesIO()
+        try:
+            image.save(out, name, **form_options, **_metadata_options(name, icc, exif, xmp))
+            return out.getvalue(), losses
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if exif:  # some writers take EXIF apart, and it may be broken: the pixels matter more
+                losses.append(f"EXIF cannot be written as {name} ({reason}) and was left out")
+                exif = None
+                continue
+            size = f"{picture.width}x{picture.height}"
+            raise OutputError(f"{size} cannot be written as {name} ({reason}); write PNG instead") from error
+
+
+def _metadata_options(name: str, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> dict[str, Any]:
+    """Give the metadata the way that Pillow's writer of this format takes it."""
+    options: dict[str, Any] = {}
+    if icc:
+        options["icc_profile"] = icc
+    if name == "TIFF":
+        tags = Image.Exif()
+        if exif:
+            tags.load(exif)
+            tags = descriptive_exif(tags)
+        if xmp:
+            tags[_XMP_TIFF_TAG] = xmp
+        options["exif"] = tags
+        return options
+    if exif:
+        options["exif"] = b"Exif\0\0" + exif
+    if xmp and name == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        options["pnginfo"] = text
+    elif xmp:
+        options["xmp"] = xmp
+    return options
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    opaque = image.convert("L" if image.mode == "LA" else "RGB")
+    white = Image.new(opaque.mode, image.size, "white")
+    white.paste(opaque, mask=image.getchannel("A"))
+    return white
