@@ -58,9 +58,7 @@ def average(metric: str, codecs: Sequence[Codec], measurements: Iterable[Measure
         return Averages(metric, (), (), left_out)
     for picture in pictures:
         if picture not in shared:
-            without = [
-                codec.label for codec in codecs if codec.name in good and picture not in good[codec.name]
-            ]
+            without = [codec.label for codec in codecs if codec.name in good and picture not in good[codec.name]]
             left_out[picture] = f"no {metric} from {', '.join(without)}"
     kept = [picture for picture in pictures if picture in shared]
     curves = [_curve(metric, codec, kept, points) for codec in codecs if codec.name in good]

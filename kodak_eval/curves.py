@@ -51,7 +51,7 @@ def published_curves(metric: str, dataset: str = "kodak") -> list[Curve]:
     file = PUBLISHED_METRICS.get(metric)
     if file is None or (file == "kodak_psnr.csv" and dataset != "kodak"):
         return []
-    with (resources.files("kodak_eval") / "published" / file).open(newline="", encoding="utf-8") as handle:
+    with (resources.files("kodak_eval") / "published" / file).open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     column = "psnr_rgb_db" if metric == "psnr" else metric
     points: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -59,10 +59,11 @@ def published_curves(metric: str, dataset: str = "kodak") -> list[Curve]:
         if row.get("dataset", dataset) == dataset and row[column]:
             point = (float(row["bpp"]), float(row[column]))
             points.setdefault((row["codec"], row["source"]), []).append(point)
-    return [
-        Curve(codec, f"{codec}, published", *map(tuple, zip(*sorted(values), strict=True)), source=source)
-        for (codec, source), values in points.items()
-    ]
+    curves = []
+    for (codec, source), values in points.items():
+        rates, qualities = zip(*sorted(values), strict=True)
+        curves.append(Curve(codec, f"{codec}, published", rates, qualities, source=source))
+    return curves
 
 
 def bd_rate_matrix(

@@ -119,11 +119,16 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 def load(
-    name: str, folder: Path, *, progress: Callable[[int, int], None] = lambda done, total: None
+    name: str,
+    folder: Path,
+    *,
+    strict: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
     """Return the pictures in ``folder`` (and its sub-folders); a known ``name`` is verified.
 
-    A file that cannot be read is named in ``failures`` and left out.
+    A file that cannot be read is named in ``failures`` and left out. Where ``strict`` is false, a
+    folder that merely has a known set's name and other contents is taken as it is.
 
     Raises:
         DatasetError: no folder, no picture in it, or not all of a known set.
@@ -147,7 +152,12 @@ def load(
             pictures.append(Picture(picture_name, file, pixels_sha256(pixels), width, height))
         progress(done, len(files))
     known = known_sets().get(name)
-    verified = known is not None and _verify(known, pictures, failures, folder)
+    try:
+        verified = known is not None and _verify(known, pictures, failures, folder)
+    except DatasetError:
+        if strict:
+            raise
+        verified = False
     return Dataset(name, tuple(pictures), failures, verified)
 
 

@@ -18,9 +18,7 @@ TIMEOUT = 60
 """Seconds without a byte after which a download is given up."""
 
 
-def fetch(
-    known: KnownSet, folder: Path, *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> None:
+def fetch(known: KnownSet, folder: Path, *, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Download ``known`` into ``folder``; what is there already and whole is kept.
 
     A file is written beside its place, checked, and moved there. Archives are unpacked flat

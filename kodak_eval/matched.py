@@ -15,7 +15,7 @@ from kodak_eval.measurement import Job, Measurement
 TOLERANCE = 0.03
 """A file within this share of the wanted size is near enough."""
 
-TRIES = 3
+TRIES = 4
 """Files made beside the measured ones, at most."""
 
 LARGEST_SIDE = 1280
@@ -56,24 +56,24 @@ class MatchTask:
 
     def perform(self, cache: Cache) -> Shown:
         """Search, decode the best and make its image; ``measurement`` is None where that fails."""
-        picture, codec = self.job.picture.name, self.job.codec.name
+        codec = self.job.codec
         points = dict(self.known)
         for _ in range(TRIES):
-            setting = next_setting(points, self.bpp, self.job.codec.whole_settings)
+            setting = next_setting(points, self.bpp, codec.step, codec.limits)
             if setting is None:
                 break
-            found = dataclasses.replace(self.job, setting=setting).perform(cache)
+            found = dataclasses.replace(self.job, setting=setting, metrics=()).perform(cache)
             if found.error:
                 break
             points[setting] = found.bpp
         if not points:
-            return Shown(picture, codec, None, b"")
+            return self.failed("nothing could be encoded")
         best = dataclasses.replace(self.job, setting=_nearest(points, self.bpp))
         measurement = best.perform(cache)
         entry = cache.load(best.cache_key())
         if measurement.error or entry is None:
-            return Shown(picture, codec, None, b"")
-        return Shown(picture, codec, measurement, as_shown(best.codec.decode(entry[0])))
+            return self.failed(measurement.error)
+        return Shown(measurement.picture, measurement.codec, measurement, as_shown(codec.decode(entry[0])))
 
     def failed(self, reason: str) -> Shown:
         """Return an empty result."""
@@ -84,30 +84,33 @@ def _nearest(points: dict[float, float], bpp: float) -> float:
     return min(points, key=lambda setting: abs(np.log(points[setting] / bpp)))
 
 
-def next_setting(points: dict[float, float], bpp: float, whole: bool) -> float | None:
+def next_setting(points: dict[float, float], bpp: float, step: float, limits: tuple[float, float]) -> float | None:
     """Return the setting to try next, between the two known ones around ``bpp``, or None.
 
-    None means: near enough already, no known size on one side, or no setting left between.
+    None means: near enough already, the encoder's limit on one side, or no setting left between.
 
     Args:
         points: bits a pixel by setting.
         bpp: the wanted size.
-        whole: only whole settings are possible.
+        step: least difference of two settings.
+        limits: settings of the smallest and the largest file.
 
     """
     below = {s: r for s, r in points.items() if r <= bpp}
     above = {s: r for s, r in points.items() if r > bpp}
-    if not below or not above or abs(points[_nearest(points, bpp)] / bpp - 1) <= TOLERANCE:
+    if points and abs(points[_nearest(points, bpp)] / bpp - 1) <= TOLERANCE:
         return None
+    if not below or not above:
+        limit = float(limits[1] if below else limits[0])
+        return None if limit in points else limit
     s0, s1 = max(below, key=below.__getitem__), min(above, key=above.__getitem__)
     share = np.log(bpp / points[s0]) / np.log(points[s1] / points[s0])
     setting = float(s0 + share * (s1 - s0))
-    setting = float(round(setting)) if whole else round(setting, 3)
-    if whole and setting in points:
-        step = 1 if s1 > s0 else -1
-        setting = next(
-            (s for s in (s0 + step, s1 - step) if s not in points and min(s0, s1) < s < max(s0, s1)), s0
-        )
+    setting = round(round(setting / step) * step, 6)
+    if setting in points:
+        inward = step if s1 > s0 else -step
+        between = [s for s in (s0 + inward, s1 - inward) if min(s0, s1) < s < max(s0, s1)]
+        setting = next((s for s in between if s not in points), setting)
     return None if setting in points else setting
 
 

@@ -70,6 +70,7 @@ class Metric:
     Attributes:
         name: key in results, also on the command line.
         label: axis title with the unit.
+        short: column heading.
         compute: from (original, decoded) to the value.
         higher_is_better: as it says.
         package: distribution that computes it, whose version is part of a cached value's key.
@@ -78,6 +79,7 @@ class Metric:
 
     name: str
     label: str
+    short: str
     compute: Callable[[np.ndarray, np.ndarray], float]
     higher_is_better: bool = True
     package: str = ""
@@ -90,12 +92,12 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("psnr", "PSNR, RGB (dB)", psnr_rgb),
-        Metric("psnr_yuv", "PSNR, YUV 6:1:1 (dB)", psnr_yuv),
-        Metric("ms_ssim", "MS-SSIM, RGB", ms_ssim, package="pytorch-msssim"),
-        Metric("ssimulacra2", "SSIMULACRA 2", perceptual.ssimulacra2, package="ssimulacra2"),
-        Metric("lpips", "LPIPS (AlexNet)", perceptual.lpips, higher_is_better=False, package="lpips"),
-        Metric("dists", "DISTS", perceptual.dists, higher_is_better=False, package="dists-pytorch"),
+        Metric("psnr", "PSNR, RGB (dB)", "PSNR", psnr_rgb),
+        Metric("psnr_yuv", "PSNR, YUV 6:1:1 (dB)", "PSNR YUV", psnr_yuv),
+        Metric("ms_ssim", "MS-SSIM, RGB", "MS-SSIM", ms_ssim, package="pytorch-msssim"),
+        Metric("ssimulacra2", "SSIMULACRA 2", "SSIMULACRA 2", perceptual.ssimulacra2, package="ssimulacra2"),
+        Metric("lpips", "LPIPS (AlexNet)", "LPIPS", perceptual.lpips, False, package="lpips"),
+        Metric("dists", "DISTS", "DISTS", perceptual.dists, False, package="dists-pytorch"),
     )
 }
 

@@ -90,9 +90,7 @@ def _network(name: str):
         return DISTS().eval()
     except ImportError as error:
         package = "lpips" if name == "lpips" else "dists-pytorch"
-        raise MetricUnavailableError(
-            f"{name.upper()} needs its package ({error}): pip install {package}"
-        ) from error
+        raise MetricUnavailableError(f"{name.upper()} needs its package ({error}): pip install {package}") from error
 
 
 def _torch_cache() -> Path:

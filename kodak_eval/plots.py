@@ -5,12 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kodak_eval.curves import Curve
 from kodak_eval.style import PLOTTED_PUBLISHED, colour, marker, published_colour
 
 DPI = 200
 """Of the PNG."""
+
+WIDTH, HEIGHT = 9.0, 5.2
+"""Of the figure, in inches."""
 
 
 def chosen_published(curves: Sequence[Curve]) -> list[Curve]:
@@ -44,7 +48,7 @@ def plot_rate_distortion(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {
+    style: dict[Any, Any] = {
         "font.size": 9,
         "font.family": "DejaVu Sans",
         "axes.spines.top": False,
@@ -52,7 +56,8 @@ def plot_rate_distortion(
         "svg.hashsalt": "nicodec",
     }
     with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(figsize=(8.2, 4.9), layout="constrained")
+        figure = pyplot.figure(figsize=(WIDTH, HEIGHT))
+        axes = figure.add_axes((0.065, 0.17, 0.63, 0.76))
         _draw(axes, measured, published)
         _limit(axes, [*measured, *published], greatest_rate)
         axes.set_xlabel("bits per pixel (whole file)")
@@ -62,7 +67,7 @@ def plot_rate_distortion(
         axes.set_axisbelow(True)
         _legends(axes, bool(published))
         if published:
-            figure.supxlabel(_sources(published), x=0.01, ha="left", fontsize=5.5, color="#555555")
+            figure.text(0.01, 0.01, _sources(published), fontsize=5.5, color="#555555", va="bottom")
         paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"Date": None})
@@ -107,32 +112,19 @@ def _limit(axes, curves: Sequence[Curve], greatest_rate: float) -> None:
 
 
 def _legends(axes, published: bool) -> None:
-    lines = {
-        kind: [line for line in axes.lines if line.get_gid() == kind] for kind in ("measured", "published")
-    }
-    common = {
-        "loc": "upper left",
-        "frameon": False,
-        "fontsize": 7.5,
-        "alignment": "left",
-        "title_fontsize": 8,
-    }
-    first = axes.legend(
-        handles=lines["measured"][::-1], title="Measured", bbox_to_anchor=(1.01, 1.02), **common
-    )
+    style = {"loc": "upper left", "frameon": False, "fontsize": 7.5, "alignment": "left", "title_fontsize": 8}
+    measured = [line for line in axes.lines if line.get_gid() == "measured"]
+    others = [line for line in axes.lines if line.get_gid() == "published"]
+    first = axes.legend(handles=measured[::-1], title="Measured", bbox_to_anchor=(1.01, 1.02), **style)
     if published:
         axes.add_artist(first)
-        height = 0.055 * (len(lines["measured"]) + 2)
-        axes.legend(
-            handles=lines["published"], title="Published", bbox_to_anchor=(1.01, 1.02 - height), **common
-        )
+        top = 1.02 - 0.042 * (len(measured) + 2)
+        axes.legend(handles=others, title="Published", bbox_to_anchor=(1.01, top), **style)
 
 
 def _sources(published: Sequence[Curve]) -> str:
     by_source: dict[str, list[str]] = {}
     for curve in published:
         by_source.setdefault(curve.source.split(" results")[0].split(";")[0], []).append(curve.name)
-    text = "Published curves: " + "; ".join(
-        f"{', '.join(names)}: {source}" for source, names in by_source.items()
-    )
+    text = "Published curves: " + "; ".join(f"{', '.join(names)}: {source}" for source, names in by_source.items())
     return "\n".join(textwrap.wrap(text, 170))

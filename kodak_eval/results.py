@@ -9,7 +9,9 @@ import platform
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from kodak_eval.averages import Averages, average
 from kodak_eval.bdrate import BdRate
@@ -49,6 +51,7 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @cached_property
     def averages(self) -> dict[str, Averages]:
         """Return the curves by metric."""
         return {metric: average(metric, self.codecs, self.measurements) for metric in self.metrics}
@@ -57,13 +60,14 @@ class Results:
         """Return others' curves of ``metric``, if this data set is whole and known to be theirs."""
         return published_curves(metric, self.dataset.name) if self.dataset.verified else []
 
+    @cached_property
     def bd_rates(self) -> dict[str, dict[str, dict[str, BdRate | str]]]:
         """Return by metric, anchor's label and curve's label the BD-rate or why there is none.
 
         Measured curves are anchors; both measured and published ones are compared with them.
         """
         tables = {}
-        for metric, averages in self.averages().items():
+        for metric, averages in self.averages.items():
             curves = [*averages.curves, *self.published(metric)]
             higher = METRICS[metric].higher_is_better
             tables[metric] = bd_rate_matrix(curves, curves, higher_is_better=higher)
@@ -90,9 +94,9 @@ def machine() -> dict[str, object]:
     }
 
 
-def as_json(results: Results) -> dict[str, object]:
+def as_json(results: Results) -> dict[str, Any]:
     """Return the results as plain values; what is not finite becomes None."""
-    averages = results.averages()
+    averages = results.averages
     return _plain(
         {
             "format": FORMAT,
@@ -120,8 +124,9 @@ def as_json(results: Results) -> dict[str, object]:
             "metrics": {
                 name: {
                     "label": METRICS[name].label,
+                    "short": METRICS[name].short,
                     "higher_is_better": METRICS[name].higher_is_better,
-                    "by": METRICS[name].key(),
+                    "by": METRICS[name].key() if METRICS[name].package else "kodak_eval",
                 }
                 for name in results.metrics
             },
@@ -143,7 +148,7 @@ def as_json(results: Results) -> dict[str, object]:
                     }
                     for anchor, row in table.items()
                 }
-                for metric, table in results.bd_rates().items()
+                for metric, table in results.bd_rates.items()
             },
             "speeds": [asdict(speed) for speed in results.speeds],
             "failures": results.failures(),
@@ -155,13 +160,11 @@ def as_json(results: Results) -> dict[str, object]:
 def write_json(document: dict[str, object], path: Path) -> None:
     """Write ``as_json``'s value as UTF-8, whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(
-        json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    part.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

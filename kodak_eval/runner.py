@@ -15,16 +15,17 @@ from kodak_eval.codecs.base import Codec
 from kodak_eval.datasets import Dataset
 from kodak_eval.measurement import Job, Measurement
 
-Result = TypeVar("Result", covariant=True)
+Result = TypeVar("Result")
+Made = TypeVar("Made", covariant=True)
 
 
-class Task(Protocol[Result]):
+class Task(Protocol[Made]):
     """Something to run in a worker process; small to pickle."""
 
-    def perform(self, cache: Cache) -> Result:
+    def perform(self, cache: Cache) -> Made:
         """Do it; never raises for what is wrong with the picture or the encoder."""
 
-    def failed(self, reason: str) -> Result:
+    def failed(self, reason: str) -> Made:
         """Return the result that says that the process died."""
 
 
@@ -166,9 +167,7 @@ def limit_threads(threads: int) -> None:
 
 def failures_of(dataset: Dataset, measurements: Iterable[Measurement]) -> list[dict[str, str]]:
     """Return one row for each thing that failed: unreadable files, encodes, metrics."""
-    rows = [
-        {"picture": name, "codec": "", "what": "read", "reason": r} for name, r in dataset.failures.items()
-    ]
+    rows = [{"picture": name, "codec": "", "what": "read", "reason": r} for name, r in dataset.failures.items()]
     seen: set[tuple[str, str, str]] = set()
     for m in measurements:
         problems = {"encode or decode": m.error} if m.error else m.failures

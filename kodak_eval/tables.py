@@ -1,15 +1,24 @@
-"""What a run found, as tables for the terminal."""
+"""What a run found, as tables for the terminal; the report has the codecs' long names."""
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 
 from kodak_eval.bdrate import SMALL_OVERLAP, BdRate
 from kodak_eval.metrics import METRICS
+from kodak_eval.plots import chosen_published
 from kodak_eval.results import Results
 
 DEFAULT_ANCHORS = ("x265-444", "webp", "jpeg")
 """The anchor of BD-rates where none is asked for: the first of these that was measured."""
+
+
+def _table(title: str, first: str) -> Table:
+    """Return an empty table whose first column never wraps."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column(first, no_wrap=True)
+    return table
 
 
 def choose_anchor(results: Results, wanted: str | None = None) -> str:
@@ -19,7 +28,7 @@ def choose_anchor(results: Results, wanted: str | None = None) -> str:
     """
     labels = {
         curve.name: curve.label
-        for averages in results.averages().values()
+        for averages in results.averages.values()
         for curve in [*averages.curves, *results.published(averages.metric)]
     }
     if wanted:
@@ -36,22 +45,21 @@ def bd_text(value: BdRate | str | None) -> str:
 
 def summary_table(results: Results, anchor: str) -> Table:
     """Return one row a codec: BD-rates against ``anchor`` by metric, times, peak memory."""
-    table = Table(title=f"BD-rate against {anchor}" if anchor else "Results", title_justify="left")
-    table.add_column("codec")
+    table = _table(f"BD-rate against {anchor}" if anchor else "Results", "codec")
     for metric in results.metrics:
-        table.add_column(METRICS[metric].label, justify="right")
+        table.add_column(METRICS[metric].short, justify="right")
     speeds = {speed.codec: speed for speed in results.speeds}
     if speeds:
         for heading in ("encode", "decode", "peak memory"):
             table.add_column(heading, justify="right")
-    bd_rates = results.bd_rates()
+    bd_rates = results.bd_rates
     labels = [(codec.name, codec.label) for codec in results.codecs]
     labels += [(s.codec, s.label) for s in results.speeds if s.codec not in dict(labels)]
     for name, label in labels:
         cells = [bd_text(bd_rates[m].get(anchor, {}).get(label)) for m in results.metrics]
         if speeds:
             cells += _speed_cells(speeds.get(name))
-        table.add_row(label, *cells)
+        table.add_row(name, *cells)
     return table
 
 
@@ -66,21 +74,27 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def ratio(value: float, base: float) -> str:
+    """Return how many times longer than ``base`` something takes: ``2.5``, ``310``."""
+    times = value / base
+    return f"{times:.3g}" if times < 100 else f"{times:.0f}"
+
+
 def matrix_table(results: Results, metric: str) -> Table:
-    """Return BD-rates of the measured codecs (columns) against measured and published anchors (rows)."""
-    averages = results.averages()[metric]
-    table = Table(
-        title=f"BD-rate of the column against the row, {METRICS[metric].label}", title_justify="left"
-    )
-    table.add_column("anchor")
+    """Return BD-rates in percent of the measured codecs (columns) against measured and published anchors.
+
+    The published rows are those of the plots; the report and ``results.json`` have all.
+    """
+    averages = results.averages[metric]
+    title = f"BD-rate in % of the column against the row, {METRICS[metric].label}"
+    table = _table(title, "anchor")
     for curve in averages.curves:
         table.add_column(curve.name, justify="right")
-    matrix = results.bd_rates()[metric]
-    measured = {curve.label for curve in averages.curves}
-    for anchor, row in matrix.items():
-        values = [row[curve.label] for curve in averages.curves]
-        if anchor in measured or any(isinstance(value, BdRate) for value in values):
-            table.add_row(anchor, *(bd_text(value) for value in values))
+    matrix = results.bd_rates[metric]
+    for anchor in [*averages.curves, *chosen_published(results.published(metric))]:
+        row = matrix[anchor.label]
+        name = anchor.label if anchor.published else anchor.name
+        table.add_row(name, *(bd_text(row[curve.label]).replace(" %", "") for curve in averages.curves))
     return table
 
 
@@ -88,32 +102,22 @@ def ratio_table(results: Results) -> Table:
     """Return times beside the first nicodec codec's (or the first codec's): how many times longer."""
     speeds = [speed for speed in results.speeds if not speed.error]
     base = next((s for s in speeds if s.codec.startswith("nicodec-")), speeds[0])
-    table = Table(
-        title=f"Times, {base.threads} threads, median of {base.pictures} pictures of {base.megapixels:.2f} "
-        f"megapixels, warm; ratios to {base.label}",
-        title_justify="left",
+    title = (
+        f"Times, {base.threads} threads, median of {base.pictures} pictures of {base.megapixels:.2f} "
+        f"megapixels, warm; ratios to {base.codec}"
     )
-    for heading in (
-        "codec",
-        "setting",
-        "load",
-        "encode",
-        "ratio",
-        "decode",
-        "ratio",
-        "peak memory",
-        "of it the codec",
-    ):
-        table.add_column(heading, justify="left" if heading == "codec" else "right")
+    table = _table(title, "codec")
+    for heading in ("setting", "load", "encode", "ratio", "decode", "ratio", "memory", "the codec's"):
+        table.add_column(heading, justify="right")
     for s in speeds:
         table.add_row(
-            s.label,
+            s.codec,
             f"{s.setting:g}",
             seconds(s.load_seconds),
             seconds(s.encode_seconds),
-            f"{s.encode_seconds / base.encode_seconds:.3g}",
+            ratio(s.encode_seconds, base.encode_seconds),
             seconds(s.decode_seconds),
-            f"{s.decode_seconds / base.decode_seconds:.3g}",
+            ratio(s.decode_seconds, base.decode_seconds),
             f"{s.peak_mib:.0f} MiB",
             f"{s.extra_mib:.0f} MiB",
         )

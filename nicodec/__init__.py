@@ -40,6 +40,7 @@ class Info:
         size: bytes of the file.
         bpp: bits of the whole file over pixels.
         sections: bytes of each part of the file.
+
     """
 
     width: int
@@ -54,15 +55,16 @@ class Info:
     sections: dict[str, int]
 
 
-def load(name: str | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
+def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
     """Load a model for repeated use.
 
     Args:
-        name: an installed model (`nicodec models`) or the folder of one.
+        name: an installed model (`nicodec models`), the folder of one, or a fingerprint of four bytes.
         device: torch device that the networks run on.
 
     Raises:
         UnknownModelError: no such model, or its weights cannot be read.
+
     """
     from nicodec.model import Model
     from nicodec.zoo import find_model
@@ -95,6 +97,7 @@ def compress(
         InputError: not a picture.
         LimitError: too many pixels.
         UnknownModelError: no such model.
+
     """
     return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr)
 
@@ -110,6 +113,7 @@ def decompress(data: Any, *, limits: Limits | None = None) -> Image.Image:
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
         LimitError: it is larger than the limits allow.
+
     """
     from nicodec import container
     from nicodec.model import Model
@@ -128,6 +132,7 @@ def info(data: Any) -> Info:
 
     Raises:
         StreamError: as `decompress`.
+
     """
     from nicodec import container
     from nicodec.zoo import find_model
@@ -162,4 +167,6 @@ def _read(data: Any) -> bytes:
         with open(data, "rb") as file:
             return file.read()
     except OSError as error:
-        raise errors.InputError(f"{data}: cannot be read: {error.strerror}") from error
+        raise errors.InputError(
+            f"{data}: cannot be read ({error.strerror}); give a .nic file or its bytes"
+        ) from error

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from nicodec import container, media
-from nicodec.errors import CorruptError, QualityError
+from nicodec.errors import QualityError
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def half_steps(quality: float) -> int:
 
     Raises:
         QualityError: it is no number from 0 to 100.
+
     """
     if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
         raise QualityError(f"quality {quality!r} is out of range: give a number from 0 (small) to 100 (best)")
@@ -85,9 +86,11 @@ class Model:
             QualityError: a number is out of range, or cannot be reached.
             InputError: not a picture.
             LimitError: too many pixels.
+
         """
-        given = [name for name, v in (("quality", quality), ("bpp", bpp), ("size", size), ("psnr", psnr))
-                 if v is not None]
+        given = [
+            name for name, v in (("quality", quality), ("bpp", bpp), ("size", size), ("psnr", psnr)) if v is not None
+        ]
         if len(given) > 1:
             raise QualityError(f"{' and '.join(given)} given: choose one")
         picture = image if isinstance(image, media.Picture) else media.read_picture(image)
@@ -171,8 +174,6 @@ class Model:
         header = stored.header
         align = self.codec.alignment
         size = (-(-header.height // align) * align, -(-header.width // align) * align)
-        if len(stored.payload) * 4096 < size[0] * size[1] // 256:
-            pass
         with _fast_float(self.device):
             quality = torch.tensor([header.quality], device=self.device)
             x = self.codec.decode(stored.payload, stored.symbol_checksum, size, quality)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from nicodec.errors import UnknownModelError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nicodec.codecs.base import Codec
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -38,6 +40,7 @@ class ModelEntry:
         name: what users type.
         fingerprint: 4 bytes that files name it by.
         folder: where weights, recipe and card are.
+
     """
 
     name: str
@@ -70,6 +73,7 @@ def find_model(key: str | bytes | os.PathLike[str]) -> ModelEntry:
 
     Raises:
         UnknownModelError: nothing of that name or fingerprint is installed.
+
     """
     entries = installed_models()
     if isinstance(key, bytes):
@@ -96,23 +100,33 @@ def load_codec(entry: ModelEntry, device: str) -> Codec:
 
     Raises:
         UnknownModelError: the weights are missing, or are not those of the fingerprint.
-    """
-    from safetensors import SafetensorError, safe_open
 
+    """
     from nicodec.codecs import build_codec
 
     path = entry.folder / WEIGHTS_NAME
-    try:
-        if fingerprint_of(path) != entry.fingerprint:
-            raise UnknownModelError(f"{path} was changed since it was released; install nicodec again")
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UnknownModelError(f"{path}: cannot read the weights ({error}); install nicodec again") from error
+    about, tensors = read_weights(path)
+    if fingerprint_of(path) != entry.fingerprint:
+        raise UnknownModelError(f"{path} was changed since it was released; install nicodec again")
     codec = build_codec(about["codec"], json.loads(about["config"]))
     codec.load_exported(tensors)
     return codec.eval().requires_grad_(False).to(device)
+
+
+def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What a weight file says of itself, and its tensors.
+
+    Raises:
+        UnknownModelError: it cannot be read.
+
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UnknownModelError(f"{path}: cannot read the weights ({error}); install nicodec again") from error
 
 
 def write_model(codec: Codec, family: str, folder: Path) -> bytes:

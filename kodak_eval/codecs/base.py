@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +15,11 @@ class Codec(Protocol):
     Implementations are frozen dataclasses: small, hashable, cheap to pickle. What is heavy
     (a network) is loaded at first use and kept in the process.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __hash__(self) -> int:
+        """Return a hash over the fields, as frozen dataclasses have it."""
 
     @property
     def name(self) -> str:
@@ -32,8 +38,12 @@ class Codec(Protocol):
         """Settings of a default run, from the smallest file to the largest."""
 
     @property
-    def whole_settings(self) -> bool:
-        """Whether the encoder takes whole numbers only."""
+    def step(self) -> float:
+        """Return the least difference of two settings: 1 where only whole numbers are taken."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The settings of the smallest and the largest file that the encoder can make."""
 
     def version(self) -> str:
         """Return encoder and library versions; a change of it makes cached results stale.

@@ -9,7 +9,7 @@ from kodak_eval.codecs.compressai_zoo import ARCHITECTURES, CompressaiModel
 from kodak_eval.codecs.intra_video import X265, SvtAv1
 from kodak_eval.codecs.jpegxl import JpegXl
 from kodak_eval.codecs.learned import Nicodec
-from kodak_eval.codecs.pillow_codecs import Avif, Jpeg, Jpeg2000, Webp
+from kodak_eval.codecs.pillow_codecs import Avif, Jpeg, Jpeg2000, Jpeg2000LikeFfmpeg, Webp
 from kodak_eval.errors import CodecUnavailableError, EvaluationError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ANCHORS: dict[str, Codec] = {
 
 VARIANTS: dict[str, Codec] = {
     "jpeg-plain": Jpeg(plain=True),
-    "jpeg2000-plain": Jpeg2000(plain=True),
+    "jpeg2000-plain": Jpeg2000LikeFfmpeg(),
     "webp-m4": Webp(method=4),
 }
 """What the published curves of CompressAI were made with; for checking against them."""
@@ -38,9 +38,10 @@ VARIANTS: dict[str, Codec] = {
 def codec_from_name(text: str) -> Codec:
     """Return the codec that ``text`` names: ``NAME`` or ``NAME:option=value,option=value``.
 
-    ``NAME`` is an anchor's or a variant's, ``nicodec-MODEL`` (any model of nicodec's zoo), or
+    ``NAME`` is an anchor's or a variant's, ``nicodec-MODEL`` (any installed model), or
     ``compressai-ARCHITECTURE``. Options are the fields of the codec's dataclass: ``avif-444:speed=0``,
-    ``x265-444:bits=10``, ``compressai-mbt2018-mean:checkpoints=folder``, ``webp:settings=10/40/80``.
+    ``x265-444:bits=10``, ``webp:settings=10/40/80``, ``nicodec:model=FOLDER``,
+    ``compressai-mbt2018-mean:checkpoints=FOLDER``.
 
     Raises:
         EvaluationError: no such codec, or no such option, with those that exist.
@@ -65,6 +66,8 @@ def _named(name: str) -> Codec:
     known = ANCHORS | VARIANTS
     if name in known:
         return known[name]
+    if name == "nicodec":
+        return Nicodec()
     if name.startswith("nicodec-"):
         return Nicodec(name.removeprefix("nicodec-"))
     if (architecture := name.removeprefix("compressai-")) in ARCHITECTURES:
@@ -80,7 +83,10 @@ def _parse(value: str, like: object) -> object:
         return value == "true"
     if isinstance(like, tuple):
         return tuple(float(part) for part in value.split("/"))
-    return type(like)(value)
+    for kind in (int, float):
+        if isinstance(like, kind):
+            return kind(value)
+    return value
 
 
 def default_codecs(model: str = "hyperprior") -> tuple[list[Codec], dict[str, str]]:

@@ -1,7 +1,7 @@
 """CompressAI's zoo as codecs: with its checkpoints where they are, with random weights for times.
 
 CompressAI's models return lists of strings and a shape; ``encode`` packs them into one file with
-the least a decoder needs (13 bytes and two per string more than the strings), so that the whole
+the least a decoder needs (10 bytes, and four for each string, more than the strings), so that the whole
 path and the whole size are counted.
 """
 
@@ -105,12 +105,17 @@ class CompressaiModel:
     checkpoints: str = ""
     settings: tuple[float, ...] = ()
     parameter: str = "quality"
-    whole_settings = True
+    step = 1
 
     def __post_init__(self) -> None:
         if not self.settings:
             qualities = range(1, ARCHITECTURES[self.architecture] + 1)
             object.__setattr__(self, "settings", tuple(float(quality) for quality in qualities))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The first and the last quality."""
+        return 1, ARCHITECTURES[self.architecture]
 
     @property
     def trained(self) -> bool:

@@ -51,9 +51,7 @@ def _planes_to_frame(planes: tuple[np.ndarray, ...], pixel_format: str):
 
 def _frame_to_planes(frame, bits: int) -> tuple[np.ndarray, ...]:
     kind = np.uint8 if bits == 8 else np.uint16
-    return tuple(
-        np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes
-    )
+    return tuple(np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes)
 
 
 def encode_intra(
@@ -98,7 +96,8 @@ class X265:
     threads: int = 1
     settings: tuple[float, ...] = (46, 41, 36, 31, 26, 21)
     parameter: str = "qp"
-    whole_settings = True
+    step = 1
+    limits = (51, 0)
 
     @property
     def name(self) -> str:
@@ -165,7 +164,8 @@ class SvtAv1:
     threads: int = 1
     settings: tuple[float, ...] = (60, 52, 44, 36, 27, 17)
     parameter: str = "qp"
-    whole_settings = True
+    step = 1
+    limits = (63, 1)
 
     @property
     def name(self) -> str:

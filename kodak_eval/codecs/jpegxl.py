@@ -13,9 +13,7 @@ def _imagecodecs():
     try:
         import imagecodecs
     except ImportError as error:
-        raise CodecUnavailableError(
-            "JPEG XL needs the package imagecodecs: pip install 'nicodec[eval]'"
-        ) from error
+        raise CodecUnavailableError("JPEG XL needs the package imagecodecs: pip install 'nicodec[eval]'") from error
     if not imagecodecs.JPEGXL.available:
         raise CodecUnavailableError(
             f"imagecodecs {imagecodecs.__version__} was built without JPEG XL: install its wheel from PyPI"
@@ -37,7 +35,8 @@ class JpegXl:
     threads: int = 1
     settings: tuple[float, ...] = (16, 9, 5.5, 3.2, 1.8, 0.9)
     parameter: str = "distance"
-    whole_settings = False
+    step = 0.001
+    limits = (25, 0.1)
 
     @property
     def name(self) -> str:

@@ -28,21 +28,25 @@ def _model(name: str):
 
 @functools.cache
 def source_fingerprint() -> str:
-    """Return 16 hex digits over nicodec's Python sources and tables and the packaged weights.
+    """Return 16 hex digits over nicodec's Python sources and tables; training code does not count.
 
-    A change of any of them makes cached results stale, so that a measurement never outlives the
-    code it was made with. Training code does not count.
+    A change of them makes cached results stale, so that a measurement never outlives its code.
     """
     digest = hashlib.sha256()
-    for package, patterns in (("nicodec", ("*.py", "*.npz")), ("nicodec_models", ("*.safetensors",))):
-        spec = importlib.util.find_spec(package)
-        for root in [] if spec is None else spec.submodule_search_locations or []:
-            files = {file for pattern in patterns for file in Path(root).rglob(pattern)}
-            for file in sorted(files):
-                if "training" not in file.relative_to(root).parts:
-                    digest.update(file.relative_to(root).as_posix().encode() + b"\0")
-                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+    spec = importlib.util.find_spec("nicodec")
+    for root in [] if spec is None else spec.submodule_search_locations or []:
+        for file in sorted([*Path(root).rglob("*.py"), *Path(root).rglob("*.npz")]):
+            if "training" not in file.relative_to(root).parts:
+                digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def weights_fingerprint(model: str) -> str:
+    """Return the fingerprint of an installed model's weights, in hex."""
+    from nicodec.zoo import find_model
+
+    return find_model(model).fingerprint.hex()
 
 
 @dataclass(frozen=True)
@@ -50,31 +54,33 @@ class Nicodec:
     """A model of nicodec; the setting is its quality, 0 to 100.
 
     Attributes:
-        model: name of a packaged model, as in ``nicodec.load(name)``.
+        model: name of an installed model, or a model folder, as in ``nicodec.load(name)``.
 
     """
 
     model: str = "hyperprior"
     settings: tuple[float, ...] = (0, 14, 28, 43, 57, 71, 86, 100)
     parameter: str = "quality"
-    whole_settings = False
+    step = 0.5
+    limits = (0, 100)
 
     @property
     def name(self) -> str:
         """``nicodec-`` and the model's name."""
-        return f"nicodec-{self.model}"
+        return f"nicodec-{Path(self.model).name}"
 
     @property
     def label(self) -> str:
         """Legend."""
-        return f"nicodec {self.model}"
+        return f"nicodec {Path(self.model).name}"
 
     def version(self) -> str:
-        """Return nicodec's version and a fingerprint of code and weights."""
+        """Return nicodec's version and a fingerprints of weights and code."""
         _model(self.model)
         import nicodec
 
-        return f"nicodec {getattr(nicodec, '__version__', 'unversioned')}, sources {source_fingerprint()}"
+        weights = weights_fingerprint(self.model)
+        return f"nicodec {nicodec.__version__}, weights {weights}, code {source_fingerprint()}"
 
     def command(self, setting: float) -> str:
         """Return the command line of the same file."""

@@ -13,6 +13,7 @@ def build_codec(family: str, config: dict[str, Any]) -> Codec:
     Args:
         family: "hyperprior".
         config: fields of the family's configuration.
+
     """
     if family == "hyperprior":
         from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig

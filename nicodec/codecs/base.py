@@ -32,6 +32,7 @@ class Codec(nn.Module, ABC):
 
         Returns:
             The latents that `synthesise` takes.
+
         """
 
     @abstractmethod
@@ -81,6 +82,7 @@ class Codec(nn.Module, ABC):
 
         Raises:
             SymbolMismatchError: the symbols read are not the symbols written.
+
         """
         coder = StreamDecoder(stream)
         latents = self.code_latents(coder, None, size, quality)

@@ -26,10 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nicodec.codecs.bands import in_bands
 from nicodec.codecs.base import Codec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
-from nicodec.entropy.priors import Gaussian
+from nicodec.entropy.priors import Gaussian, GaussianMixture, Prior
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
@@ -38,6 +39,12 @@ from nicodec.layers.quality import ANCHORS, QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 """Pixels are centred and scaled to about unit variance."""
+
+OFFSET_MAX = 512
+"""Components of a mixture stay within 32 symbols of the mean (in 1/16)."""
+
+DEVIATION_MIN = 0.15
+"""Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class HyperpriorConfig:
     scale_context: int = 160
     analysis_blocks: tuple[int, int] = (2, 2)
     synthesis_blocks: tuple[int, int] = (3, 3)
+    mixture: int = 1
+    """Gaussians a symbol."""
     lambda_min: float = 0.0009
     lambda_max: float = 0.24
 
@@ -77,21 +86,33 @@ class MeanContext(nn.Module):
 
 
 class ScaleContext(nn.Module):
-    """Scale indices of one pass (times 16) from integer hyper features and symbol magnitudes."""
+    """Integer parameters of one pass's distributions from hyper features and symbol magnitudes.
 
-    def __init__(self, hyper: int, latents: int, width: int, out: int) -> None:
+    A single Gaussian has one parameter a symbol, its scale index; a mixture of K has K scale indices, K offsets
+    and K log-weights. All count in 1/16.
+    """
+
+    def __init__(self, hyper: int, latents: int, width: int, out: int, mixture: int) -> None:
         super().__init__()
+        self.mixture = mixture
         self.enter = ExactPointwise(hyper + latents, width)
         self.depthwise = ExactDepthwise(width)
         self.mix = ExactPointwise(width, width)
-        self.leave = ExactPointwise(width, out, activation=False, zero=True)
+        self.leave = ExactPointwise(width, out * (1 if mixture == 1 else 3 * mixture), activation=False, zero=True)
         self.neighbours = ExactDepthwise(out, activation=False, zero=True)
 
     def forward(self, features: Tensor, magnitudes: Tensor, own: slice, quality: Tensor) -> Tensor:
-        """features, magnitudes: (B, ·, H, W) activations; own: channels that this pass codes."""
+        """features, magnitudes: (B, ·, H, W) activations; own: channels that this pass codes.
+
+        Returns (B, parameters, channels, H, W).
+        """
         h = self.enter(torch.cat([features, magnitudes], 1), quality)
         h = self.mix(self.depthwise(h, quality), quality)
-        return self.leave(h, quality) + self.neighbours(magnitudes[:, own], quality)
+        near = self.neighbours(magnitudes[:, own], quality)
+        parameters = self.leave(h, quality).unflatten(1, (-1, near.shape[1]))
+        if self.mixture == 1:
+            return parameters + near[:, None]
+        return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
 
 
 class ScaleHyper(nn.Module):
@@ -152,12 +173,16 @@ class Hyperprior(Codec):
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or HyperpriorConfig()
-        self.fine_analysis = BlockStack(192, c.analysis_blocks[0])
+        self.to_fine = Pointwise(192, 192)
+        self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
         self.to_latents = Pointwise(768, c.latents)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
         self.from_latents = Pointwise(c.latents, 768)
-        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1])
+        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True)
+        self.from_fine = Pointwise(192, 192)
+        for fixed in (self.to_fine, self.to_latents, self.from_latents, self.from_fine):
+            fixed.requires_grad_(False)  # principal components; the blocks learn what departs from them
         self.log_gain = QualityTable(c.latents)
         self.log_inverse_gain = QualityTable(c.latents)
         self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
@@ -168,11 +193,9 @@ class Hyperprior(Codec):
         self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
         groups = (c.split, c.latents - c.split)
         known = (c.split, c.latents)
-        self.mean_context = nn.ModuleList(
-            MeanContext(c.hyper, known[p // 2], groups[p // 2]) for p in range(4)
-        )
+        self.mean_context = nn.ModuleList(MeanContext(c.hyper, known[p // 2], groups[p // 2]) for p in range(4))
         self.scale_context = nn.ModuleList(
-            ScaleContext(c.scale_hyper, known[p // 2], c.scale_context, groups[p // 2]) for p in range(4)
+            ScaleContext(c.scale_hyper, known[p // 2], c.scale_context, groups[p // 2], c.mixture) for p in range(4)
         )
 
     # The one traversal
@@ -199,26 +222,39 @@ class Hyperprior(Codec):
                 where = checkerboard(shape, parity, z_hat.device)
                 mean = self.mean_context[2 * group + parity](mean_features, y_hat, quality).float()
                 mean = mean * self.deviation[own] * gain[:, own]
-                index = self.scale_context[2 * group + parity](scale_features, magnitudes, own, quality)
-                prior = Gaussian(self.scale_index(index), where)
-                symbols = coder.code(None if y is None else y[:, own] - mean, prior)
+                scales = self.scale_context[2 * group + parity](scale_features, magnitudes, own, quality)
+                symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
                 found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
                 y_hat = torch.cat([y_hat[:, :start], y_hat[:, own] + found], 1)
                 new = magnitude_features(symbols, self.training)
                 magnitudes = torch.cat([magnitudes[:, :start], magnitudes[:, own] + new], 1)
         return y_hat * self.deviation
 
-    def scale_index(self, index: Tensor) -> Tensor:
-        """Real positions in training; in evaluation integers 0..63 from sixteenths."""
-        if self.training:
-            return index
-        return torch.floor((index + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+    def y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
+        """Give the prior of one pass from (B, parameters, C, H, W): real in training, else integers in 1/16."""
+        k = self.config.mixture
+        indices = parameters[:, :k]
+        if not self.training:
+            indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+        if k == 1:
+            return Gaussian(indices[:, 0], where)
+        offsets, weights = parameters[:, k : 2 * k], parameters[:, 2 * k :]
+        if not self.training:
+            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
+            weights = weights.to(torch.int64)
+        return GaussianMixture(weights, offsets, indices, where)
 
     # Transforms
 
     def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
         """Latents (B, latents, H/16, W/16) of pictures (B, 3, H, W)."""
-        h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8).contiguous(memory_format=torch.channels_last)
+        fine, coarse = self.config.analysis_blocks
+        return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=coarse + -(-fine // 2))
+
+    def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
+            h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
         h = self.fine_analysis(h, quality)
         with torch.autocast(x.device.type, enabled=False):
             h = self.to_latents(F.pixel_unshuffle(h, 2))
@@ -226,31 +262,48 @@ class Hyperprior(Codec):
 
     def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
         """See `Codec.synthesise`."""
+        coarse, fine = self.config.synthesis_blocks
+        return in_bands(lambda part: self._synthesise(part, quality), latents, unit=1, halo=coarse + -(-fine // 2))
+
+    def _synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
         with torch.autocast(latents.device.type, enabled=False):
             h = F.pixel_shuffle(self.from_latents(h), 2)
         h = self.fine_synthesis(h, quality)
+        with torch.autocast(latents.device.type, enabled=False):
+            h = self.from_fine(h)
         return F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
 
     # Start of training
 
     @torch.no_grad()
     def start_from_principal_components(self, blocks: Tensor) -> None:
-        """Set the linear part to the principal components of 16x16 blocks, gains and scales to fit.
+        """Set the linear part to the principal components of blocks, gains and scales to fit.
+
+        Components of 8x8 blocks at 1/8 (a rotation), then of their 2x2 groups at 1/16, those of most energy.
 
         Args:
             blocks: (N, 3, 16, 16) float32 in [0, 1], N several times 768.
+
         """
         c = self.config
-        flat = F.pixel_unshuffle(F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8), 2).flatten(1)
-        mean = flat.mean(0)
-        _, vectors = torch.linalg.eigh(torch.cov(flat.double().T))
-        basis = vectors.flip(1)[:, : c.latents].float()
-        deviation = ((flat - mean) @ basis).std(0)
-        self.deviation.copy_(deviation[:, None, None])
+        pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
+        fine_basis, fine_mean, fine_deviation = _principal_components(pixels.permute(0, 2, 3, 1).flatten(0, 2))
+        self.to_fine.weight.copy_(fine_basis.T)
+        self.to_fine.bias.copy_(-(fine_mean @ fine_basis))
+        self.from_fine.weight.copy_(fine_basis)
+        self.from_fine.bias.copy_(fine_mean)
+        for stack in (self.fine_analysis, self.fine_synthesis):
+            stack.set_input_scale(1 / fine_deviation.clamp(min=DEVIATION_MIN))
+
+        groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
+        basis, mean, deviation = _principal_components(groups)
+        basis, deviation = basis[:, : c.latents], deviation[: c.latents]
+        usual = deviation.clamp(min=DEVIATION_MIN)
+        self.deviation.copy_(usual[:, None, None])
         for stack in (self.coarse_analysis, self.coarse_synthesis):
-            stack.set_input_scale(1 / deviation)
+            stack.set_input_scale(1 / usual)
         self.to_latents.weight.copy_(basis.T)
         self.to_latents.bias.copy_(-(mean @ basis))
         self.from_latents.weight.copy_(basis)
@@ -262,7 +315,17 @@ class Hyperprior(Codec):
         self.log_inverse_gain.anchors.copy_(torch.log(step[:, None]))
         index = (torch.log(deviation[None] / step[:, None] / SCALE_MIN) / SCALE_STEP).clamp(-8, SCALES + 8)
         for p, context in enumerate(self.scale_context):
-            context.leave.bias.copy_(index[:, : c.split] if p < 2 else index[:, c.split :])
+            own = index[:, : c.split] if p < 2 else index[:, c.split :]
+            spread = [8.0 * k for k in range(-(c.mixture // 2), c.mixture - c.mixture // 2)]
+            rest = [torch.zeros_like(own)] * (len(context.leave.bias[0]) // own.shape[1] - c.mixture)
+            context.leave.bias.copy_(torch.cat([*(own + offset for offset in spread), *rest], 1))
+
+
+def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Basis (n, n) by falling energy, mean (n,) and deviations (n,) of samples (N, n)."""
+    _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
+    basis, mean = vectors.flip(1).float(), samples.mean(0)
+    return basis, mean, ((samples - mean) @ basis).std(0)
 
 
 def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:

@@ -140,9 +140,7 @@ def _check_prelude(data: bytes) -> None:
         raise CorruptError(f"the file has format version 0, which does not exist; {ALTERED}")
     if kind != KIND_PICTURE:
         what = "a clip" if kind == KIND_CLIP else "of an unknown kind"
-        raise FutureVersionError(
-            f"the file is {what} (kind {kind}), this reader reads pictures only; {TOO_NEW}"
-        )
+        raise FutureVersionError(f"the file is {what} (kind {kind}), this reader reads pictures only; {TOO_NEW}")
 
 
 def _parse_header(data: bytes) -> tuple[Header, int]:
@@ -184,9 +182,7 @@ def _parse_sections(data: bytes, position: int) -> list[_Section]:
                     f" {position + TRAILER_BYTES}; {ALTERED}"
                 )
             return sections
-    raise CorruptError(
-        f"no payload among the first {SECTIONS_MAX} sections, the most there may be; {ALTERED}"
-    )
+    raise CorruptError(f"no payload among the first {SECTIONS_MAX} sections, the most there may be; {ALTERED}")
 
 
 def _check_crc(data: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Range coding on constriction: the three coders, the priors, and exact tables."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nicodec.entropy.priors import Prior
 from nicodec.entropy.ranges import RangeReader, RangeWriter
-from nicodec.errors import SymbolMismatchError
+from nicodec.errors import NicodecError, SymbolMismatchError
 
 SYMBOL_MAX = 2**15 - 1
 """Largest magnitude of a symbol."""
@@ -35,6 +35,7 @@ class Coder(ABC):
 
         Returns:
             The symbols, as float32 (relaxed in training), zero where the prior codes nothing.
+
         """
 
 
@@ -82,6 +83,8 @@ class StreamEncoder(Coder):
         if value is None:
             raise ValueError("StreamEncoder needs the values; only StreamDecoder reads them from a stream")
         symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        if not torch.isfinite(symbols).all():
+            raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
         mask = _mask(prior)
         flat = symbols.to(torch.int32).cpu().numpy().ravel()
         if mask is not None:
@@ -119,6 +122,7 @@ class StreamDecoder(Coder):
 
         Raises:
             SymbolMismatchError: they differ.
+
         """
         if self._checksum & 0xFFFF != checksum:
             raise SymbolMismatchError(

@@ -7,10 +7,11 @@ coding; which of the two a prior holds is seen from their type.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +33,9 @@ from nicodec.entropy.tables import (
 
 LIKELIHOOD_MIN = 1e-9
 """Floor of a likelihood in training (CompressAI's)."""
+
+TAIL_START = 4.5
+"""Deviations from which training counts the cost of a symbol by another law."""
 
 ROW_HALF_WIDTH_MAX = 127
 
@@ -83,11 +87,38 @@ def _interval_probability(x: Tensor, scale: Tensor) -> Tensor:
     return 0.5 * (torch.erfc((magnitude - 0.5) * factor) - torch.erfc((magnitude + 0.5) * factor))
 
 
+def _gaussian_bits(x: Tensor, scale: Tensor) -> Tensor:
+    """−log2 of the interval's probability; beyond 4.5 σ the cost grows with the logarithm of the distance.
+
+    There a Gaussian's probability vanishes in float32, and its gradient with it or beyond all bounds; the
+    logarithm has a bounded gradient that still widens the scale, and is nearer to what an escape costs.
+    """
+    distance = (x.abs() - 0.5) / scale
+    near = torch.minimum(x.abs(), 0.5 + TAIL_START * scale)
+    bits = -torch.log2(_interval_probability(near, scale).clamp(min=LIKELIHOOD_MIN))
+    return bits + (TAIL_START**2 / math.log(2)) * torch.log(distance.clamp(min=TAIL_START) / TAIL_START)
+
+
+class _Within(torch.autograd.Function):
+    """Clamp whose gradient passes, outside the range, only where a descent step leads back into it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.range = (low, high)
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        low, high = ctx.range
+        stray = ((x < low) & (gradient > 0)) | ((x > high) & (gradient < 0))
+        return gradient.masked_fill(stray, 0.0), None, None
+
+
 def _scale(index: Tensor) -> Tensor:
-    """σ of positions on the scale axis; the clamp lets gradients through, so that strays can return."""
-    real = index.float()
-    clamped = real.clamp(0, SCALES - 1)
-    return SCALE_MIN * torch.exp((real + (clamped - real).detach()) * SCALE_STEP)
+    """σ of positions on the scale axis."""
+    return SCALE_MIN * torch.exp(_Within.apply(index.float(), 0.0, SCALES - 1.0) * SCALE_STEP)
 
 
 def _flat(x: Tensor) -> NDArray[np.int64]:
@@ -102,6 +133,7 @@ class Gaussian:
         index: (B, C, H, W). Position on the logarithmic scale axis: a real number in training, an integer
             0..63 when coding, where 0 means "zero, not coded".
         where: bool, broadcastable to index: the elements that this step codes. None: all of them.
+
     """
 
     index: Tensor
@@ -119,8 +151,7 @@ class Gaussian:
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
-        probability = _interval_probability(x.float(), _scale(self.index))
-        return -torch.log2(probability.clamp(min=LIKELIHOOD_MIN))
+        return _gaussian_bits(x.float(), _scale(self.index))
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
@@ -143,6 +174,7 @@ class GaussianMixture:
         offsets: (B, K, C, H, W) means in symbols; when coding, integers in 1/16.
         indices: (B, K, C, H, W) positions on the scale axis; when coding, integers 0..63.
         where: bool, broadcastable to (B, C, H, W): the elements that this step codes.
+
     """
 
     weights: Tensor
@@ -220,6 +252,7 @@ class Categorical:
 
     Attributes:
         logits: (B, K, C, H, W); when coding, integers in 1/16.
+
     """
 
     logits: Tensor
@@ -270,6 +303,7 @@ class Factorized:
     Attributes:
         mass: (B, C, 2R+2): probabilities in training; int64 frequencies adding up to 2^24 when coding.
         shape: shape (B, C, H, W) of the symbols.
+
     """
 
     mass: Tensor

@@ -107,6 +107,7 @@ class RangeReader:
 
         Raises:
             CorruptError: the stream holds an escape that no writer writes.
+
         """
         if isinstance(prior, TablePrior):
             return self._read_by_table(prior, mask)

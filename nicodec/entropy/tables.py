@@ -37,6 +37,7 @@ class Table:
     Attributes:
         half_width: R.
         frequencies: int64 (2R+2,), each at least 1, adding up to 2^24.
+
     """
 
     half_width: int
@@ -130,7 +131,10 @@ def _write_gaussian_tables(path: str) -> None:
         half_widths=np.array(half_widths, dtype=np.int32),
         frequencies=np.concatenate(rows).astype(np.int32),
         normal_cdf=np.array(
-            [round(2**30 * 0.5 * math.erfc(-j / 64 / math.sqrt(2))) for j in range(-64 * CDF_RANGE, 64 * CDF_RANGE + 1)],
+            [
+                round(2**30 * 0.5 * math.erfc(-j / 64 / math.sqrt(2)))
+                for j in range(-64 * CDF_RANGE, 64 * CDF_RANGE + 1)
+            ],
             dtype=np.int32,
         ),
         inverse_scales=np.array([round(2**16 / gaussian_scale(i)) for i in range(SCALES)], dtype=np.int32),

@@ -1,0 +1,1 @@
+"""Integer-exact layers, for everything that entropy parameters depend on."""

@@ -66,6 +66,7 @@ class _ExactLayer(nn.Module):
     Args:
         weight_shape: (out, in) of a 1x1 layer or (channels, 9) of a depthwise one.
         activation: True clamps the result to 0..255; False leaves it unbounded. Both count in 1/16.
+
     """
 
     def __init__(self, weight_shape: tuple[int, int], *, activation: bool = True, zero: bool = False) -> None:

@@ -25,6 +25,7 @@ def anchor_weights(quality: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         The index of the anchor below, 0..ANCHORS-2, and the half steps past it, 0..ANCHOR_SPACING.
+
     """
     below = torch.clamp(torch.div(quality, ANCHOR_SPACING, rounding_mode="floor"), max=ANCHORS - 2)
     return below, quality - below * ANCHOR_SPACING

@@ -71,9 +71,7 @@ def decode_alpha(data: bytes, width: int, height: int) -> np.ndarray:
     if size != [width, height]:
         raise CorruptError(f"alpha plane: {size[0]}x{size[1]} on a picture of {width}x{height}; {remedy}")
     if depth not in (1, 8) or colour != 0 or interlace != 0:
-        raise CorruptError(
-            f"alpha plane: a PNG of {depth} bits, colour type {colour}, is not allowed; {remedy}"
-        )
+        raise CorruptError(f"alpha plane: a PNG of {depth} bits, colour type {colour}, is not allowed; {remedy}")
     if not _is_whole(png):
         raise CorruptError(f"alpha plane: broken or cut short; {remedy}")
     try:
@@ -92,9 +90,7 @@ def _is_whole(png: bytes) -> bool:
             return False
         length, tag = struct.unpack_from(">I4s", png, start)
         end = start + 12 + length
-        if end > len(png) or zlib.crc32(png[start + 4 : end - 4]) != int.from_bytes(
-            png[end - 4 : end], "big"
-        ):
+        if end > len(png) or zlib.crc32(png[start + 4 : end - 4]) != int.from_bytes(png[end - 4 : end], "big"):
             return False
         tags.append(tag)
         start = end

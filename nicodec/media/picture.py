@@ -41,9 +41,7 @@ class Picture:
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
-            raise InputError(
-                f"picture: pixels are {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3) or (H, W, 1)"
-            )
+            raise InputError(f"picture: pixels are {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3) or (H, W, 1)")
         if alpha is not None and (alpha.dtype != np.uint8 or alpha.shape != pixels.shape[:2]):
             raise InputError(f"picture: alpha is {alpha.dtype} {alpha.shape}; give uint8 {pixels.shape[:2]}")
 

@@ -200,9 +200,7 @@ def _read_all(file: Any) -> bytes:
         reason = _one_line(error)
         raise InputError(f"{_name_of_file(file)}: cannot be read ({reason}); open it in mode 'rb'") from error
     if not isinstance(data, (bytes, bytearray)):
-        raise InputError(
-            f"{_name_of_file(file)}: gives {type(data).__name__}, not bytes; open it in mode 'rb'"
-        )
+        raise InputError(f"{_name_of_file(file)}: gives {type(data).__name__}, not bytes; open it in mode 'rb'")
     return bytes(data)
 
 
@@ -228,9 +226,7 @@ def _open_path(name: str) -> BinaryIO:
 # --- Pillow images ------------------------------------------------------------------------------------------
 
 
-def _from_image(
-    image: Image.Image, name: str, head: bytes, max_pixels: int | None, losses: _Losses
-) -> Picture:
+def _from_image(image: Image.Image, name: str, head: bytes, max_pixels: int | None, losses: _Losses) -> Picture:
     _check_pixels(name, image.width, image.height, max_pixels)
     if getattr(image, "is_animated", False):
         which = "current" if not head else "first"
@@ -295,11 +291,7 @@ def _stored_depth(image: Image.Image, rawmode: str, head: bytes) -> int:
     if image.format == "AVIF" and (start := head.find(b"av1C")) >= 0 and len(head) > start + 6:
         flags = head[start + 6]
         return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
-    if (
-        image.format == "JPEG2000"
-        and (start := head.find(b"\xff\x4f\xff\x51")) >= 0
-        and len(head) > start + 42
-    ):
+    if image.format == "JPEG2000" and (start := head.find(b"\xff\x4f\xff\x51")) >= 0 and len(head) > start + 42:
         return (head[start + 42] & 0x7F) + 1
     return 16 if ";16" in rawmode else 8
 
@@ -387,9 +379,7 @@ def _to_rgb(image: Image.Image, icc: bytes | None, losses: _Losses) -> tuple[Ima
             )
         except Exception as error:  # no littlecms in this Pillow, or a broken profile
             reason = _one_line(error)
-            losses.warn(
-                f"CMYK was converted to RGB without its colour profile ({reason}): colours are approximate."
-            )
+            losses.warn(f"CMYK was converted to RGB without its colour profile ({reason}): colours are approximate.")
         else:
             assert converted is not None  # None comes only where the image is changed in place
             losses.warn("CMYK was converted to sRGB through its colour profile.")

@@ -94,9 +94,7 @@ def save_picture(
     try:
         target.write(data)  # type: ignore[union-attr]
     except (OSError, ValueError, TypeError) as error:
-        raise OutputError(
-            f"the {name} picture cannot be written ({error}); give a file open in mode 'wb'"
-        ) from error
+        raise OutputError(f"the {name} picture cannot be written ({error}); give a file open in mode 'wb'") from error
 
 
 def _format_name(path: object, format: str | None) -> str:
@@ -113,9 +111,7 @@ def _format_name(path: object, format: str | None) -> str:
         raise OutputError(f"{asked} cannot be written; use one of .png .jpg .webp .avif .tiff .jp2 .bmp .ppm")
     Image.init()
     if name not in Image.SAVE:
-        raise OutputError(
-            f"{name} cannot be written by this build of Pillow; write .png, or install another Pillow"
-        )
+        raise OutputError(f"{name} cannot be written by this build of Pillow; write .png, or install another Pillow")
     return name
 
 
@@ -137,14 +133,10 @@ def _encode(picture: Picture, name: str) -> tuple[bytes, list[str]]:
         )
         icc = None
     if exif and form.longest_exif and len(exif) > form.longest_exif:
-        losses.append(
-            f"EXIF of {len(exif)} bytes does not fit in {name} and was left out; write PNG to keep it"
-        )
+        losses.append(f"EXIF of {len(exif)} bytes does not fit in {name} and was left out; write PNG to keep it")
         exif = None
     if xmp and form.longest_xmp and len(xmp) > form.longest_xmp:
-        losses.append(
-            f"XMP of {len(xmp)} bytes does not fit in {name} and was left out; write PNG to keep it"
-        )
+        losses.append(f"XMP of {len(xmp)} bytes does not fit in {name} and was left out; write PNG to keep it")
         xmp = None
 
     image.info.clear()  # so that what is passed below is all that is written

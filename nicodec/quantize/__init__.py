@@ -1,0 +1,1 @@
+"""Quantisers: the VQ family comes here with the first codec that needs it."""

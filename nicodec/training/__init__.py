@@ -1,0 +1,1 @@
+"""Training: data, loss, loop; reads a recipe, writes a model folder."""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from nicodec.errors import InputError
@@ -21,60 +20,84 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
     """All pictures in folders and their subfolders, sorted by name.
 
     Raises:
-        InputError: a folder is missing or nothing was found.
+        InputError: a folder is missing or holds no picture.
+
     """
     paths: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of training pictures; set DATA or edit the recipe")
-        paths += [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
-    if not paths:
-        raise InputError(f"no pictures in {', '.join(map(str, folders))}")
+            raise InputError(f"{folder}: no such folder of training pictures; give --data or edit the recipe")
+        found = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
+        if not found:
+            raise InputError(f"{folder}: holds no pictures; give --data or edit the recipe")
+        paths += found
     return sorted(paths, key=lambda p: p.name)
 
 
+def read_pixels(path: Path) -> tuple[Tensor, Tensor | None]:
+    """A picture as uint8 (3, H, W), and at half size where it is larger than 256 pixels on each side.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({error}); remove it from the folder") from error
+    half = None
+    if min(picture.size) > 256:
+        half = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.LANCZOS)
+    return _as_tensor(picture), None if half is None else _as_tensor(half)
+
+
+def _as_tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
 class Crops:
-    """Random crops, flips and transpositions of pictures held in memory as uint8."""
+    """Random crops, flips and transpositions of pictures held as uint8 on the training device.
 
-    def __init__(self, paths: Sequence[Path], recipe: DataRecipe, seed: int) -> None:
-        self._crop = recipe.crop
+    Pictures are drawn with probability in proportion to the root of their area, a share of them at half size.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], recipe: DataRecipe, seed: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self._crop, self._half_share = recipe.crop, recipe.half_size_share
         self._random = np.random.default_rng(seed)
-        self._full: list[NDArray[np.uint8]] = []
-        self._half: list[NDArray[np.uint8]] = []
-        self._half_share = recipe.half_size_share
+        self._device = device
+        full, half = [], []
         for path in paths:
-            with Image.open(path) as opened:
-                picture = opened.convert("RGB")
-            if min(picture.size) >= self._crop:
-                self._full.append(np.asarray(picture))
-            if min(picture.size) >= 2 * self._crop and self._half_share > 0:
-                size = (picture.width // 2, picture.height // 2)
-                self._half.append(np.asarray(picture.resize(size, Image.Resampling.LANCZOS)))
-        if not self._full:
+            pixels, halved = read_pixels(path)
+            full.append(pixels)
+            if halved is not None:
+                half.append(halved)
+        self._full, self._half = self._usable(full), self._usable(half)
+        if not self._full[0]:
             raise InputError(f"no training picture is at least {self._crop} pixels on its short side")
-        self._weights = [self._area_weights(p) for p in (self._full, self._half)]
 
-    @staticmethod
-    def _area_weights(pictures: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        """Pictures are drawn with probability in proportion to the root of their area."""
-        areas = np.array([p.shape[0] * p.shape[1] for p in pictures], dtype=np.float64) ** 0.5
-        return np.cumsum(areas / max(areas.sum(), 1e-9))
+    def _usable(self, pictures: list[Tensor]) -> tuple[list[Tensor], np.ndarray]:
+        large = [p.to(self._device) for p in pictures if min(p.shape[1:]) >= self._crop]
+        roots = np.array([p.shape[1] * p.shape[2] for p in large], dtype=np.float64) ** 0.5
+        return large, np.cumsum(roots / max(roots.sum(), 1.0))
 
-    def _one(self) -> NDArray[np.uint8]:
-        half = bool(self._half) and self._random.random() < self._half_share
-        pictures, weights = (self._half, self._weights[1]) if half else (self._full, self._weights[0])
-        picture = pictures[min(int(np.searchsorted(weights, self._random.random())), len(pictures) - 1)]
-        top = self._random.integers(picture.shape[0] - self._crop + 1)
-        left = self._random.integers(picture.shape[1] - self._crop + 1)
-        crop = picture[top : top + self._crop, left : left + self._crop]
+    def _one(self) -> Tensor:
+        half = self._half[0] and self._random.random() < self._half_share
+        pictures, cumulative = self._half if half else self._full
+        place = int(np.searchsorted(cumulative, self._random.random()))
+        picture = pictures[min(place, len(pictures) - 1)]
+        top = int(self._random.integers(picture.shape[1] - self._crop + 1))
+        left = int(self._random.integers(picture.shape[2] - self._crop + 1))
+        crop = picture[:, top : top + self._crop, left : left + self._crop]
         if self._random.random() < 0.5:
-            crop = crop[:, ::-1]
-        return crop.transpose(1, 0, 2) if self._random.random() < 0.5 else crop
+            crop = crop.flip(2)
+        return crop.transpose(1, 2) if self._random.random() < 0.5 else crop
 
     def batch(self, count: int) -> Tensor:
         """(count, 3, crop, crop) float32 in [0, 1]."""
-        stack = np.stack([self._one() for _ in range(count)])
-        return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
+        return torch.stack([self._one() for _ in range(count)]).float() / 255
 
     def blocks(self, count: int, side: int = 16) -> Tensor:
         """(count, 3, side, side) float32 in [0, 1], cut from random crops: for principal components."""

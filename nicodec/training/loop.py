@@ -1,130 +1,181 @@
-"""The training loop: budgeted, resumable, on CPU (bfloat16), a GPU, or several under torchrun."""
+"""The training loop: budgeted in minutes or steps, resumable, on CPU, one GPU, or several under torchrun."""
 
 from __future__ import annotations
 
-import json
-import math
+import copy
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from nicodec.codecs import build_codec
-from nicodec.training.data import Crops, find_pictures
+from nicodec.codecs.base import Codec
+from nicodec.training.data import Crops
 from nicodec.training.loss import rate_distortion
+from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
 from nicodec.training.recipe import Recipe
 
-
-def _optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    schedule = recipe.schedule
-    matrices, others, gentle = [], [], []
-    for name, parameter in model.named_parameters():
-        if name.startswith(("to_latents", "from_latents", "log_")):  # start near their best
-            gentle.append(parameter)
-            continue
-        is_matrix = name.endswith("weight") and parameter.ndim == 2 and min(parameter.shape) > 16
-        (matrices if schedule.muon_learning_rate > 0 and is_matrix else others).append(parameter)
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            [{"params": others}, {"params": gentle, "lr": 0.1 * schedule.learning_rate}], lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay, fused=True
-        )
-    ]
-    if matrices:
-        optimisers.append(
-            torch.optim.Muon(
-                matrices,
-                lr=schedule.muon_learning_rate,
-                weight_decay=schedule.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["base"] = group["lr"]
-    return optimisers
+CHECKPOINT_NAME = "last.pt"
+SAVE_SECONDS = 120
 
 
-def _learning_rate_factor(share: float, step: int, warmup: int) -> float:
-    """Linear warm-up, constant, then cosine to 2 % over the second half of the budget."""
-    decay = 1.0 if share < 0.4 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (share - 0.4) / 0.6))
-    return min(1.0, (step + 1) / warmup) * decay
+@dataclass(frozen=True)
+class Progress:
+    """Means since the last report.
+
+    Attributes:
+        step: steps done, in all runs.
+        minutes: minutes spent, in all runs.
+        share: share of the budget.
+        loss, bpp, psnr, norm: of the training crops; norm is the gradient's before clipping.
+        steps_a_second: of this process.
+        seconds_left: until the budget is spent.
+
+    """
+
+    step: int
+    minutes: float
+    share: float
+    loss: float
+    bpp: float
+    psnr: float
+    norm: float
+    steps_a_second: float
+    seconds_left: float
 
 
-def train(recipe: Recipe, folders: list[Path], run: Path, *, log_every: int = 200) -> None:
-    schedule = recipe.schedule
-    torch.manual_seed(schedule.seed)
-    run.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    paths = find_pictures(folders)
-    crops = Crops(paths, recipe.data, schedule.seed)
-    model = build_codec(recipe.codec, recipe.model).to(device)
-    model.train()
-    checkpoint = run / "last.pt"
-    state = None
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-    else:
-        model.start_from_principal_components(crops.blocks(60000))
-    optimisers = _optimisers(model, recipe)
-    average = {k: v.detach().clone() for k, v in model.named_parameters()}
-    step, spent = 0, 0.0
-    if state is not None:
-        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+class Trainer:
+    """Trains one codec; `run` returns when the budget is spent.
+
+    Under torchrun every process trains on crops of its own and gradients are averaged; process 0 alone reports
+    and saves.
+    """
+
+    def __init__(self, codec: Codec, crops: Crops, recipe: Recipe, folder: Path, device: torch.device) -> None:
+        self.codec, self.crops, self.recipe, self.folder, self.device = codec, crops, recipe, folder, device
+        self.optimisers = build_optimisers(codec, recipe.schedule)
+        self.trained = {n: p for n, p in codec.named_parameters() if p.requires_grad}
+        self.average = {n: p.detach().clone() for n, p in self.trained.items()}
+        self.step, self.minutes = 0, 0.0
+        self.workers = dist.get_world_size() if dist.is_initialized() else 1
+        self.leads = not dist.is_initialized() or dist.get_rank() == 0
+        self._amp = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint in the run's folder, if there is one."""
+        path = self.folder / CHECKPOINT_NAME
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.codec.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            bases = [group["base"] for group in optimiser.param_groups]
             optimiser.load_state_dict(saved)
-        average, step, spent = state["average"], state["step"], state["minutes"]
+            for group, base in zip(optimiser.param_groups, bases, strict=True):
+                group["base"] = base
+        self.average = state["average"]
+        self.step, self.minutes = state["step"], state["minutes"]
+        return True
 
-    def save() -> None:
-        temporary = checkpoint.with_suffix(".tmp")
-        torch.save(
-            {"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers],
-             "average": average, "step": step, "minutes": minutes}, temporary)
-        os.replace(temporary, checkpoint)
+    def save(self) -> None:
+        """Write the checkpoint; an interrupted write leaves the former one."""
+        state: dict[str, Any] = {
+            "model": self.codec.state_dict(),
+            "optimisers": [o.state_dict() for o in self.optimisers],
+            "average": self.average,
+            "step": self.step,
+            "minutes": self.minutes,
+        }
+        path = self.folder / CHECKPOINT_NAME
+        torch.save(state, path.with_suffix(".tmp"))
+        os.replace(path.with_suffix(".tmp"), path)
 
-    start, saved_at, logged = time.monotonic(), time.monotonic(), time.monotonic()
-    sums: list[Tensor] = []
-    log = (run / "log.csv").open("a", buffering=1)
-    while True:
-        minutes = spent + (time.monotonic() - start) / 60
-        share = step / schedule.steps if schedule.steps else minutes / schedule.minutes
-        if share >= 1:
-            break
-        x = crops.batch(schedule.batch).to(device)
-        strata = (torch.arange(schedule.batch) + torch.rand(schedule.batch)) / schedule.batch
-        quality = (strata * 201).to(torch.int64).to(device)  # one of each part of the range: less noise
-        factor = _learning_rate_factor(share, step, schedule.warmup_steps)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["base"] * factor
-            optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            x_hat, bits = model(x, quality)
-        loss, bpp, mse = rate_distortion(
-            x, x_hat.float(), bits, model.config.rate_weight(quality), schedule.lambda_power
-        )
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip)
-        if torch.isfinite(norm):
-            for optimiser in optimisers:
-                optimiser.step()
-        step += 1
-        decay = min(schedule.ema, (step + 1) / (step + 10))
+    def averaged_codec(self) -> Codec:
+        """A copy with averaged weights and derived integers, in evaluation mode."""
+        codec = copy.deepcopy(self.codec)
         with torch.no_grad():
-            names = list(average)
-            parameters = dict(model.named_parameters())
-            torch._foreach_lerp_([average[n] for n in names], [parameters[n] for n in names], 1 - decay)
-        sums.append(torch.stack([loss.detach(), bpp.mean().detach(), -10 * torch.log10(mse.detach()).mean(), norm]))
-        if step % log_every == 0:
-            values = torch.stack(sums).mean(0).tolist()
-            sums.clear()
+            for name, parameter in codec.named_parameters():
+                if name in self.average:
+                    parameter.copy_(self.average[name])
+        codec.to_integers()
+        return codec.eval()
+
+    def run(
+        self,
+        report: Callable[[Progress], None],
+        preview: Callable[[Codec], None],
+        *,
+        report_every: int = 100,
+    ) -> None:
+        """Train until the budget of minutes or steps is spent."""
+        schedule = self.recipe.schedule
+        self.codec.train()
+        before, first_step, start = self.minutes, self.step, time.monotonic()
+        saved, previewed, reported = start, start, start
+        sums: list[Tensor] = []
+        while True:
+            self.minutes = before + (time.monotonic() - start) / 60
+            share = self._agree(self.step / schedule.steps if schedule.steps else self.minutes / schedule.minutes)
+            if share >= 1:
+                break
+            set_learning_rate(self.optimisers, learning_rate_factor(share, self.step - first_step, schedule))
+            sums.append(self._train_one_batch())
+            self.step += 1
+            if not self.leads or self.step % report_every:
+                continue
             now = time.monotonic()
-            log.write(json.dumps([step, round(minutes, 2), *[round(v, 4) for v in values]])[1:-1] + "\n")
-            print(f"step {step}  {minutes:.1f} min  loss {values[0]:.4f}  bpp {values[1]:.3f}  "
-                  f"psnr {values[2]:.2f}  norm {values[3]:.2f}  {log_every / (now - logged):.1f} steps/s", flush=True)
-            logged = now
-            if now - saved_at > 120:
-                save()
-                saved_at = now
-    save()
+            pace = report_every / (now - reported)
+            loss, bpp, psnr, norm = torch.stack(sums).mean(0).tolist()
+            left = (schedule.steps - self.step) / pace if schedule.steps else 60 * (schedule.minutes - self.minutes)
+            report(Progress(self.step, self.minutes, share, loss, bpp, psnr, norm, pace, left))
+            sums.clear()
+            if now - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+            if now - previewed > 60 * schedule.preview_minutes:
+                preview(self.averaged_codec())
+                previewed = time.monotonic()
+            reported = time.monotonic()
+        if self.leads:
+            self.save()
+
+    def _agree(self, share: float) -> float:
+        """The leader's share, so that all workers stop at the same step."""
+        if self.workers == 1:
+            return share
+        shared = torch.tensor([share], device=self.device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def _train_one_batch(self) -> Tensor:
+        schedule = self.recipe.schedule
+        x = self.crops.batch(schedule.batch).to(self.device)
+        strata = (torch.arange(schedule.batch) + torch.rand(schedule.batch)) / schedule.batch
+        quality = (strata * 201).to(torch.int64).to(self.device)  # one of each part of the range: less noise
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._amp):
+            x_hat, bits = self.codec(x, quality)
+        weight = self.codec.config.rate_weight(quality)
+        loss, bpp, mse = rate_distortion(x, x_hat.float(), bits, weight, schedule.lambda_power)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.workers > 1:
+            for parameter in self.trained.values():
+                if parameter.grad is None:  # all workers must take part in every sum
+                    parameter.grad = torch.zeros_like(parameter)
+                dist.all_reduce(parameter.grad)
+                parameter.grad.div_(self.workers)
+        norm = nn.utils.clip_grad_norm_(self.trained.values(), schedule.gradient_clip)
+        if torch.isfinite(norm):  # a step that is not finite is skipped
+            for optimiser in self.optimisers:
+                optimiser.step()
+        decay = min(schedule.ema, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.trained.values()), 1 - decay)
+        psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
+        return torch.stack([loss.detach(), bpp.detach().mean(), psnr, norm])

@@ -19,6 +19,7 @@ def rate_distortion(
 
     Returns:
         The loss (scalar), bpp (B,) and MSE (B,) in [0, 1]² units.
+
     """
     bpp = bits / (x.shape[2] * x.shape[3])
     mse = (x - x_hat).square().mean((1, 2, 3))

@@ -39,6 +39,8 @@ class ScheduleRecipe:
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
     ema: float = 0.999
+    decay_from: float = 0.4
+    """Share of the budget at which the learning rate starts to fall."""
     lambda_power: float = -0.5
     """A sample's loss is weighted by λ to this power."""
     seed: int = 1
@@ -63,6 +65,7 @@ def read_recipe(path: Path) -> Recipe:
 
     Raises:
         InputError: the file is missing, no TOML, or has a key that means nothing.
+
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -79,3 +82,13 @@ def read_recipe(path: Path) -> Recipe:
     raw["data"] = build(DataRecipe, raw.get("data", {}), "[data]")
     raw["schedule"] = build(ScheduleRecipe, raw.get("schedule", {}), "[schedule]")
     return build(Recipe, raw, "the recipe")
+
+
+def append_history(path: Path, **entries: str | int | float) -> None:
+    """Append a [[history]] table to a recipe: what a run spent."""
+    lines = ["", "[[history]]"]
+    lines += [
+        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in entries.items()
+    ]
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")

@@ -16,9 +16,7 @@ def prelude_of(width: bytes = b"\1", height: bytes = b"\1", quality: int = 0, ve
     return b"\x8fnic" + bytes([version]) + MODEL + width + height + bytes([quality])
 
 
-@pytest.mark.parametrize(
-    "foreign", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"n", b"\x8fnid\x10", bytes(40)]
-)
+@pytest.mark.parametrize("foreign", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"n", b"\x8fnid\x10", bytes(40)])
 def test_foreign_file(foreign: bytes) -> None:
     for read in (read_picture, read_header, section_sizes):
         with pytest.raises(NotNicodecError, match=f"begins with {foreign[:4].hex(' ')}, .* another format"):
@@ -118,17 +116,13 @@ def test_alteration_is_told_before_an_unknown_critical_tag() -> None:
 @pytest.mark.parametrize("tag", [1, 3, 4, 5, 6])
 def test_known_sections_come_once(tag: int) -> None:
     section = (tag, b"" if tag == 6 else b"\0")
-    with pytest.raises(
-        CorruptError, match=f"a second .* section at byte {len(PRELUDE) + len(section[1]) + 1},"
-    ):
+    with pytest.raises(CorruptError, match=f"a second .* section at byte {len(PRELUDE) + len(section[1]) + 1},"):
         read_picture(build_file([section, section, PAYLOAD]))
 
 
 def test_any_order_is_read() -> None:
     sections = [(6, b""), (5, b"\0<x/>"), (4, b"\0\x89PNG"), (1, b"\0icc")]
-    assert read_picture(build_file([*sections, PAYLOAD])) == read_picture(
-        build_file([*sections[::-1], PAYLOAD])
-    )
+    assert read_picture(build_file([*sections, PAYLOAD])) == read_picture(build_file([*sections[::-1], PAYLOAD]))
 
 
 def test_second_payload() -> None:

@@ -111,3 +111,16 @@ def test_compressai_round_trip(pixels):
     decoded = codec.decode(codec.encode(pixels, 1))
     assert decoded.shape == pixels.shape
     assert not codec.trained
+
+
+def test_nicodec_round_trip(pixels, tmp_path):
+    pytest.importorskip("nicodec.zoo", reason="nicodec has no models yet")
+    from nicodec.codecs import build_codec
+    from nicodec.codecs.hyperprior import HyperpriorConfig
+    from nicodec.zoo import write_model
+
+    write_model(build_codec("hyperprior", dataclasses.asdict(HyperpriorConfig())), "hyperprior", tmp_path / "mine")
+    codec = codec_from_name(f"nicodec:model={tmp_path / 'mine'}")
+    assert codec.name == "nicodec-mine"
+    assert "weights " in codec.version()
+    assert codec.decode(codec.encode(pixels, 43)).shape == pixels.shape

@@ -36,9 +36,7 @@ def test_there_and_back(noise, matrix, full_range, bits, most):
 
 
 def test_halved_chroma_keeps_a_ramp():
-    ramp = np.repeat(np.arange(0, 200, 4, dtype=np.uint8)[None, :, None], 21, axis=0) + np.array(
-        [0, 20, 40], "u1"
-    )
+    ramp = np.repeat(np.arange(0, 200, 4, dtype=np.uint8)[None, :, None], 21, axis=0) + np.array([0, 20, 40], "u1")
     planes = rgb_to_planes(ramp, matrix="bt601", full_range=True, chroma="420")
     assert planes[1].shape == (11, 25)
     back = planes_to_rgb(*planes, matrix="bt601", full_range=True)

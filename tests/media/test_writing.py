@@ -149,9 +149,7 @@ def test_formats_by_name_and_unknown_ones(tmp_path):
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.filterwarnings("ignore")
 def test_broken_exif_does_not_stop_the_pixels(format):
-    directory = (
-        b"\x02\0" + b"\x12\x01\x07\0\xff\xff\xff\x7f\0\0\0\0" + b"\x69\x87\x04\0\x01\0\0\0\xff\xff\xff\xff"
-    )
+    directory = b"\x02\0" + b"\x12\x01\x07\0\xff\xff\xff\x7f\0\0\0\0" + b"\x69\x87\x04\0\x01\0\0\0\xff\xff\xff\xff"
     picture = picture_of(exif=b"II*\0\x08\0\0\0" + directory)
     out = io.BytesIO()
     save_picture(picture, out, format=format)

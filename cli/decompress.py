@@ -1,0 +1,133 @@
+"""`nicodec decompress`: .nic files to pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nicodec_cli import options
+from nicodec_cli.console import UsageError
+from nicodec_cli.tasks import Task
+
+if TYPE_CHECKING:
+    from nicodec_cli.batch import Done
+
+SUFFIX = ".nic"
+DEFAULT_FORMAT = "png"
+
+
+def decompress(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="IN", help="Files, folders with -r, or - for standard input.")
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File, existing folder, or - for standard output.",
+            show_default="beside the input, as .png",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="SUFFIX",
+            help="png, jpg, webp, avif, tiff, jp2, bmp or ppm.",
+            show_default="as OUT ends, else png",
+        ),
+    ] = None,
+    recursive: options.Recursive = False,
+    jobs: options.Jobs = 1,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    device: options.Device = "cpu",
+    max_pixels: options.MaxPixels = None,
+) -> None:
+    """Decompress .nic files into pictures.
+
+    Nothing is written unless the decoder's symbols are those of the encoder. JPEG and AVIF are written at
+    quality 95, all else without loss. A folder given with -r keeps its tree below the folder of -o.
+    """
+    from nicodec.container.limits import DEFAULT_LIMITS
+    from nicodec.media import PICTURE_SUFFIXES
+    from nicodec_cli.batch import run_tasks
+    from nicodec_cli.tasks import plan
+
+    for text in inputs:
+        if Path(text).suffix.lower() in PICTURE_SUFFIXES and not Path(text).exists():
+            raise UsageError(f"{text}: no such file; if it is the output, name it with -o {text}")
+    if format is not None:
+        format = format.lower().lstrip(".")
+        if f".{format}" not in PICTURE_SUFFIXES:
+            raise UsageError(
+                f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm"
+            )
+    tasks = plan(
+        inputs,
+        output,
+        suffix=f".{format or DEFAULT_FORMAT}",
+        recursive=recursive,
+        wanted=lambda path: path.suffix.lower() == SUFFIX,
+        kind=f"{SUFFIX} files",
+    )
+    target = tasks[0].target
+    if format is None and target is not None and target.suffix.lower() not in PICTURE_SUFFIXES:
+        what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
+        raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
+    work = partial(
+        decompress_task,
+        format=format,
+        device=device,
+        max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
+    )
+    raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
+
+
+def decompress_task(task: Task, *, format: str | None, device: str, max_pixels: int) -> Done:
+    """Decompress the .nic file of a task.
+
+    Args:
+        task: the .nic file, and the picture to write.
+        format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
+        device: torch device.
+        max_pixels: largest picture that is decoded; 0 for no limit.
+
+    Raises:
+        NicodecError: as `nicodec.decompress` does.
+        OutputError: the format cannot hold the picture.
+
+    """
+    import io
+    import time
+
+    from nicodec import container, media
+    from nicodec_cli.batch import Done
+    from nicodec_cli.tasks import read_input
+
+    raw = read_input(task)
+    limits = container.Limits(pixels=max_pixels)
+    header = container.read_picture(raw, limits).header  # the whole file is checked before torch is loaded
+    model = options.load_model(header.model, device)
+    start = time.perf_counter()
+    picture = model.decompress_picture(raw, limits=limits)
+    if format is None:
+        format = DEFAULT_FORMAT if task.target is None else task.target.suffix
+    out = io.BytesIO()
+    media.save_picture(picture, out, format=format)
+    data = out.getvalue()
+    return Done(
+        data=data,
+        bytes_in=len(raw),
+        bytes_out=len(data),
+        nic_bytes=len(raw),
+        width=header.width,
+        height=header.height,
+        quality=header.quality / 2,
+        seconds=time.perf_counter() - start,
+    )

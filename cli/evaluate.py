@@ -1,0 +1,162 @@
+"""``nicodec eval``: rate-distortion of nicodec beside other codecs, on a data set or a folder of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STEPS = {
+    "download": "downloading",
+    "read": "reading pictures",
+    "measure": "encoding and measuring",
+    "time": "timing",
+    "viewer": "matching sizes for the viewer",
+}
+"""What the progress bar says."""
+
+
+WIDTH = 150
+"""Columns of the tables where the output is no terminal."""
+
+
+def evaluate(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="kodak, clic-professional, clic-mobile, or any folder of pictures."),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where a known set lies, or is downloaded to; by default ./ and its name."),
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a known set from its public home first.")
+    ] = False,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--codec",
+            "-c",
+            help="Codec to run, with options: webp, avif-444:speed=2, nicodec-hyperprior, "
+            "compressai-mbt2018-mean:checkpoints=FOLDER. May be repeated. Default: nicodec and all anchors.",
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="nicodec's model among the default codecs.")] = "hyperprior",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists. May be repeated. Default: all that run here.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the results; default runs/eval-SET.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of the cache; default ~/.cache/nicodec/eval.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Codecs measured at a time, one thread each; 0: every core.")
+    ] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of a codec that is timed; 0: every core.")] = 0,
+    speed_pictures: Annotated[int, typer.Option(min=0, help="Pictures to time; 0: no times.")] = 3,
+    anchor: Annotated[
+        str | None,
+        typer.Option(help='Anchor of the summary\'s BD-rates: a codec, or a published curve ("VTM 18.0").'),
+    ] = None,
+    viewer: Annotated[int, typer.Option(min=0, help="Pictures in the report's viewer; 0: no viewer.")] = 24,
+    viewer_bpp: Annotated[
+        float, typer.Option(min=0.01, help="Bits per pixel that the viewer's files are matched to.")
+    ] = 0.25,
+    limit: Annotated[int, typer.Option(min=0, help="Take the first pictures only; 0: all.")] = 0,
+    video: Annotated[bool, typer.Option("--video", help="Evaluate clips.")] = False,
+) -> None:
+    """Measure rate and distortion beside JPEG, WebP, AVIF, JPEG XL, HEVC and AV1, and write a report.
+
+    What was measured once is taken from the cache; an interrupted run goes on.
+    """
+    from rich.console import Console
+
+    from kodak_eval import evaluation
+    from kodak_eval.cache import default_folder
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    if video:
+        from kodak_eval.video import evaluate_clips
+
+        evaluate_clips(folder or Path(dataset), output or Path("runs/eval-video"))
+        return
+    with _Progress(console) as progress:
+        pictures = evaluation.open_dataset(dataset, folder, fetch=download, limit=limit, progress=progress)
+        options = evaluation.Options(
+            cache=cache or default_folder(),
+            output=output or Path("runs") / f"eval-{Path(dataset).resolve().name}",
+            codecs=tuple(codec or ()),
+            model=model,
+            metrics=tuple(metric) if metric else None,
+            processes=processes,
+            threads=threads,
+            speed_pictures=speed_pictures,
+            anchor=anchor,
+            viewer_pictures=viewer,
+            viewer_bpp=viewer_bpp,
+        )
+        results, paths = evaluation.evaluate(pictures, options, progress=progress)
+    _report(console, results, paths, anchor)
+
+
+def _report(console, results, paths: list[Path], anchor: str | None) -> None:
+    """Print the tables, what failed, and where the files are."""
+    from kodak_eval import tables
+
+    label = tables.choose_anchor(results, anchor)
+    if anchor and not label:
+        console.print(f"No curve is called {anchor!r}: no BD-rates in the summary.", markup=False)
+    console.print(tables.summary_table(results, label))
+    if results.averages[results.metrics[0]].curves:
+        console.print(tables.matrix_table(results, results.metrics[0]))
+    if any(not speed.error for speed in results.speeds):
+        console.print(tables.ratio_table(results))
+    for name, reason in results.missing.items():
+        console.print(f"Not run: {name}: {reason}", highlight=False, markup=False)
+    for row in results.failures():
+        who = " ".join(filter(None, (row["picture"], row["codec"], row["what"])))
+        console.print(f"Failed: {who}: {row['reason']}", highlight=False, markup=False)
+    measured = sum(not m.cached for m in results.measurements)
+    console.print(
+        f"{len(results.measurements)} measurements ({measured} new) in {results.seconds:.0f} s; wrote "
+        f"{paths[0].parent}: {', '.join(path.name for path in paths)}",
+        highlight=False,
+        markup=False,
+    )
+
+
+class _Progress:
+    """A bar a step on a terminal, nothing elsewhere; called as ``Progress``."""
+
+    def __init__(self, console) -> None:
+        from rich import progress
+
+        self.bars = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.tasks: dict[str, progress.TaskID] = {}
+
+    def __enter__(self):
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self.tasks:
+            self.tasks[what] = self.bars.add_task(STEPS[what], total=total)
+        self.bars.update(self.tasks[what], completed=done)

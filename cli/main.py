@@ -1,0 +1,151 @@
+"""The `nicodec` command: its application, its exit codes, and what it says when something is wrong.
+
+Nothing here or at the top of a command's module imports torch, numpy, Pillow or rich, so that `--help` is
+quick.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+import nicodec
+from nicodec_cli import console
+from nicodec_cli.compress import compress
+from nicodec_cli.decompress import decompress
+from nicodec_cli.demo import demo
+from nicodec_cli.info import info
+from nicodec_cli.models import models
+from nicodec_cli.train import train
+
+# ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# rich_markup_mode: importing and drawing rich would take longer than all else that `--help` does.
+app = typer.Typer(
+    name="nicodec",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`nicodec COMMAND --help` says more. Exit codes: 0 done, 1 failed, 2 usage, 3 not a picture, "
+    "4 broken .nic file, 5 too large, 6 model not installed, 7 output exists.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def nicodec_command(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the versions and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    """Compress photographs into small .nic files with a learned codec, and turn them back into pictures."""
+    if version:
+        typer.echo(_versions())
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
+def _versions() -> str:
+    from importlib import metadata
+
+    from nicodec.container.format import VERSION
+
+    try:
+        torch = metadata.version("torch")  # without importing it
+    except metadata.PackageNotFoundError:
+        torch = "missing"
+    return f"nicodec {nicodec.__version__} (file format {VERSION}, torch {torch})"
+
+
+app.command()(compress)
+app.command()(decompress)
+app.command()(info)
+app.command()(models)
+app.command()(train)
+app.command()(demo)
+
+
+@app.command(
+    "eval",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def evaluate_later(context: typer.Context) -> None:
+    """Measure codecs on a set of pictures."""
+    try:
+        from nicodec_cli.evaluate import evaluate
+
+        inner = typer.Typer(
+            add_completion=False,
+            rich_markup_mode=None,
+            pretty_exceptions_enable=False,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        inner.command("eval")(evaluate)
+        code = inner(args=context.args, prog_name="nicodec eval", standalone_mode=False)
+    except ModuleNotFoundError as error:
+        raise console.missing_package(error.name or str(error), "eval") from error
+    raise typer.Exit(code or 0)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line `arguments` (without the program's name) and return its exit code.
+
+    Errors of nicodec and of the system become one line on standard error; any other exception is a bug and is
+    left alone.
+    """
+    try:
+        return app(args=arguments, prog_name="nicodec", standalone_mode=False) or 0
+    except _ClickError as error:
+        return _usage_error(error)
+    except nicodec.errors.NicodecError as error:
+        console.error(console.message_of(error))
+        return error.exit_code
+    except typer.Abort:
+        console.error("stopped")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        console.error(console.message_of(error))
+        return 1
+
+
+def _usage_error(error: Exception) -> int:
+    """Say a Click exception in one line and return its exit code."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "nicodec"
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    console.error(f"{message}; `{command} --help` shows what there is")
+    return error.exit_code  # type: ignore[attr-defined]
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """Leave through every `finally`, so that unfinished files and child processes go too."""
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the `nicodec` command and exit."""
+    signal.signal(signal.SIGTERM, _stop)
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader had enough; the interpreter must not complain of it on leaving
+        console.silence_stdout()
+        code = code or 1
+    if code == 130:
+        console.say("nicodec: interrupted")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

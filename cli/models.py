@@ -1,0 +1,41 @@
+"""`nicodec models`: the installed models."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from nicodec import DEFAULT_CODEC
+from nicodec_cli import console, options
+
+
+def models(as_json: options.Json = False) -> None:
+    """List the installed models.
+
+    They are those of the package, and those in the folders that the variable NICODEC_MODELS lists.
+    """
+    from nicodec.zoo import WEIGHTS_NAME, installed_models
+
+    rows = []
+    for entry in installed_models():
+        weights = entry.folder / WEIGHTS_NAME
+        size = weights.stat().st_size if weights.is_file() else None
+        if as_json:
+            facts = {
+                "name": entry.name,
+                "fingerprint": entry.fingerprint.hex(),
+                "default": entry.name == DEFAULT_CODEC,
+                "bytes": size,
+                "folder": str(entry.folder),
+            }
+            typer.echo(json.dumps(facts))
+            continue
+        mark = " (default)" if entry.name == DEFAULT_CODEC else ""
+        weight = "missing" if size is None else console.bytes_text(size)
+        rows.append([f"{entry.name}{mark}", entry.fingerprint.hex(), weight, str(entry.folder)])
+    if rows:
+        for line in console.table(["model", "fingerprint", "weights", "folder"], rows):
+            typer.echo(line)
+    elif not as_json:
+        console.say("no models are installed; train one, or list folders of models in NICODEC_MODELS")

@@ -1,0 +1,88 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nicodec_cli.console import UsageError
+
+if TYPE_CHECKING:
+    from nicodec.model import Model
+
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.", show_default=False)]
+Recursive = Annotated[
+    bool,
+    typer.Option("--recursive", "-r", help="Take folders, with their subfolders.", show_default=False),
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", "-j", min=0, metavar="N", help="Files at once; 0: one a processor."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and warnings.", show_default=False)]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where the networks run: cpu, cuda, cuda:1, mps.")
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=0,
+        metavar="N",
+        help="Refuse larger pictures; 0: no limit.",
+        show_default="178956970",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.", show_default=False)]
+
+_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def check_quality(quality: float | None) -> float | None:
+    """Give back a quality of 0 to 100 or None; UsageError for another."""
+    if quality is not None and not 0 <= quality <= 100:
+        raise UsageError(f"-q {quality:g}: give a number from 0 (small) to 100 (best)")
+    return quality
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as "40000", "40kB", "40 KiB" or "1.5MB" as bytes, rounded down; case plays no part.
+
+    Raises:
+        UsageError: it is no such size, or less than one byte.
+
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE | re.ASCII)
+    unit = _UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None:
+        raise UsageError(f"--size {text}: not a size; give bytes or a unit: 40000, 40kB, 40KiB, 1.5MB")
+    count = int(float(match[1]) * unit)
+    if count < 1:
+        raise UsageError(f"--size {text}: less than one byte; give a larger size")
+    return count
+
+
+def load_model(key: str | bytes, device: str) -> Model:
+    """Load a model by name, folder or fingerprint on a torch device; quick from the second time on.
+
+    Raises:
+        UnknownModelError: it is not installed.
+        UsageError: there is no such device.
+
+    """
+    from nicodec.zoo import find_model
+
+    entry = find_model(key)
+    import torch
+
+    from nicodec.model import Model
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].partition(": ")[0]
+        raise UsageError(f"--device {device}: cannot be used here ({reason}); try cpu") from error
+    return Model(entry, device)

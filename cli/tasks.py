@@ -1,0 +1,221 @@
+"""From the arguments of a command to its tasks: which file becomes which.
+
+Everything that can be told before the first picture is read is told here, before any work is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nicodec.errors import InputError, NicodecError, OutputError, OutputExistsError
+from nicodec_cli.console import UsageError
+
+STREAM = "-"
+"""The argument that stands for standard input and standard output."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input and its output.
+
+    Attributes:
+        source: the file to read; None for standard input.
+        target: the file to write; None for standard output.
+
+    """
+
+    source: Path | None
+    target: Path | None
+
+    @property
+    def source_name(self) -> str:
+        """What messages call the input."""
+        return "standard input" if self.source is None else str(self.source)
+
+    @property
+    def target_name(self) -> str:
+        """What messages call the output."""
+        return "standard output" if self.target is None else str(self.target)
+
+
+def plan(
+    inputs: list[str],
+    output: str | None,
+    *,
+    suffix: str,
+    recursive: bool,
+    wanted: Callable[[Path], bool],
+    kind: str,
+) -> list[Task]:
+    """Pair every input with its output.
+
+    Args:
+        inputs: files, folders (with `recursive`), or "-" alone.
+        output: what -o says: a file (for one input), an existing folder, "-", or None for "beside the input".
+        suffix: of the outputs that are named after their inputs, with the dot.
+        recursive: whether folders are searched, subfolders included.
+        wanted: which files of a folder are inputs; hidden ones never are.
+        kind: what those files are called in messages, in the plural.
+
+    Returns:
+        The tasks, in the order of the arguments and of the names in each folder.
+
+    Raises:
+        UsageError: the arguments contradict each other, or two inputs would be written to one name.
+        InputError: a folder without -r, or one without any such file.
+        OutputError: the folder for the outputs does not exist.
+
+    """
+    if STREAM in inputs:
+        return [Task(None, _stream_target(inputs, output))]
+    found: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
+    single = len(inputs) == 1
+    for text in inputs:
+        path = Path(text)
+        if not path.is_dir():
+            found.append((path, Path(path.name)))
+            continue
+        single = False
+        if not recursive:
+            raise InputError(f"{text}: is a folder; add -r for the {kind} in it, or name files")
+        below = sorted(file for file in _files_below(path) if wanted(file))
+        if not below:
+            raise InputError(f"{text}: holds no {kind}; name another folder")
+        found.extend((file, file.relative_to(path)) for file in below)
+
+    if output == STREAM:
+        if not single:
+            raise UsageError(f"{len(found)} inputs do not fit on standard output; name a folder with -o")
+        return [Task(found[0][0], None)]
+    if output is None:
+        tasks = [Task(file, file.with_suffix(suffix)) for file, _ in found]
+    elif os.path.isdir(output):
+        tasks = [Task(file, Path(output) / name.with_suffix(suffix)) for file, name in found]
+    elif output.endswith(("/", os.sep)) or not single:
+        if Path(output).exists():
+            raise OutputError(f"{output}: is not a folder; name one for the outputs with -o")
+        raise OutputError(f"{output}: the folder for the outputs does not exist; create it first: mkdir {output}")
+    else:
+        tasks = [Task(found[0][0], Path(output))]
+    _refuse_collisions(tasks)
+    return tasks
+
+
+def _stream_target(inputs: list[str], output: str | None) -> Path | None:
+    if len(inputs) > 1:
+        raise UsageError("standard input (-) was named among other inputs; name it alone")
+    if output is None or output == STREAM:
+        return None
+    if os.path.isdir(output):
+        raise UsageError(f"{output}: is a folder, and standard input has no name; name a file with -o")
+    return Path(output)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Give every file in a folder and its subfolders but hidden ones."""
+    for place, folders, files in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith("."):
+                yield Path(place, name)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be searched ({error.strerror})") from error
+
+
+def _refuse_collisions(tasks: list[Task]) -> None:
+    sources: dict[str, Task] = {}
+    for task in tasks:
+        other = sources.setdefault(os.path.normcase(os.path.abspath(str(task.target))), task)
+        if other is task:
+            continue
+        if other.source == task.source:
+            raise UsageError(f"{task.source} is named twice; name it once")
+        raise UsageError(
+            f"{other.source} and {task.source} would both be written to {task.target}; "
+            "do them one at a time, with different names after -o"
+        )
+
+
+def problem_with(task: Task, *, overwrite: bool, make_folders: bool) -> NicodecError | None:
+    """Tell what will keep a task from succeeding, as far as that shows without reading its input."""
+    source, target = task.source, task.target
+    if target is None or (source is not None and not source.exists()):
+        return None  # reading the input says it better
+    if not target.exists():
+        if make_folders or target.parent.is_dir():
+            return None
+        return OutputError(f"{target}: the folder {target.parent} does not exist; create it first")
+    if source is not None and target.is_file() and os.path.samefile(source, target):
+        return UsageError(f"{target}: is the input and the output; name another output with -o")
+    if not overwrite and target.is_file():
+        return OutputExistsError(f"{target}: exists already; overwrite it with -f, or name another with -o")
+    return None
+
+
+def read_input(task: Task) -> bytes:
+    """Read the whole input of a task.
+
+    Raises:
+        InputError: it is missing, a folder, or cannot be read.
+        UsageError: it is standard input, and that is a terminal.
+
+    """
+    if task.source is None:
+        if sys.stdin.isatty():
+            raise UsageError("standard input is a terminal; pipe a file into it, or name one instead of -")
+        return sys.stdin.buffer.read()
+    return read_file(task.source)
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        InputError: it is missing, a folder, or cannot be read.
+
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name a file in it") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: reading is not allowed; change the file's permissions") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{str(path)!r}: cannot be read ({reason}); check the path") from error
+
+
+def refuse_terminal(tasks: list[Task]) -> None:
+    """Raise UsageError where a file's bytes would go to a terminal."""
+    if any(task.target is None for task in tasks) and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal; redirect it into a file, or name one with -o")
+
+
+def write_output(task: Task, data: bytes, *, overwrite: bool, make_folders: bool) -> None:
+    """Write the output of a task: a file whole or not at all.
+
+    Raises:
+        OutputExistsError: the file exists and `overwrite` is not set.
+        OutputError: it cannot be written.
+
+    """
+    if task.target is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    from nicodec.media import write_atomically
+
+    if make_folders:
+        try:
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{task.target.parent}: cannot be created ({error.strerror})") from error
+    write_atomically(task.target, data, overwrite)

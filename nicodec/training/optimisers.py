@@ -1,0 +1,54 @@
+"""Optimisers and their schedule."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from nicodec.training.recipe import ScheduleRecipe
+
+
+def build_optimisers(model: nn.Module, schedule: ScheduleRecipe) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices of 1x1 layers where the recipe gives it a learning rate."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        is_matrix = name.endswith("weight") and parameter.ndim == 2 and min(parameter.shape) > 16
+        (matrices if schedule.muon_learning_rate > 0 and is_matrix else others).append(parameter)
+    decay = schedule.weight_decay
+    rate = schedule.learning_rate
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
+    ]
+    if matrices:
+        rate = schedule.muon_learning_rate
+        muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        optimisers.append(muon)
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["base"] = group["lr"]
+    return optimisers
+
+
+def set_learning_rate(optimisers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set every group's learning rate to `factor` times its base."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["base"] * factor
+
+
+def learning_rate_factor(share: float, step: int, schedule: ScheduleRecipe) -> float:
+    """Linear warm-up, constant up to `decay_from` of the budget, then cosine down to 2 %.
+
+    Args:
+        share: share of the budget that is spent, 0..1.
+        step: steps of this run.
+        schedule: the recipe's.
+
+    """
+    past = max(0.0, (share - schedule.decay_from) / (1 - schedule.decay_from))
+    decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(past, 1.0)))
+    return min(1.0, (step + 1) / schedule.warmup_steps) * decay

@@ -1,0 +1,77 @@
+"""Fixtures that several rooms' tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of pictures beside the checkout; tests that need it are skipped where it is not."""
+    if not (SHARED / "data" / "kodak").is_dir():
+        pytest.skip("../shared with the Kodak pictures is not beside this checkout")
+    return SHARED
+
+
+def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A drawn picture, uint8 (height, width, 3): colour gradients, discs and a little noise."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    planes = []
+    for _ in range(3):
+        plane = 128 + 60 * np.sin(rows / random.uniform(9, 60)) * np.cos(columns / random.uniform(9, 60))
+        for _ in range(4):
+            y, x, r = (
+                random.uniform(0, height),
+                random.uniform(0, width),
+                random.uniform(4, 4 + min(height, width) / 3),
+            )
+            plane[(rows - y) ** 2 + (columns - x) ** 2 < r * r] = random.uniform(0, 255)
+        planes.append(plane + random.normal(0, 2, plane.shape))
+    return np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
+
+
+TINY = {
+    "latents": 24,
+    "split": 8,
+    "hyper": 16,
+    "hyper_latents": 8,
+    "scale_hyper": 8,
+    "scale_context": 12,
+    "analysis_blocks": (1, 1),
+    "synthesis_blocks": (1, 1),
+}
+"""Configuration of a hyperprior small enough for tests."""
+
+
+def tiny_codec(**changes: object) -> torch.nn.Module:
+    """A hyperprior with drawn principal components and random blocks, integers derived, in evaluation mode."""
+    from nicodec.codecs import build_codec
+
+    torch.manual_seed(0)
+    codec = build_codec("hyperprior", {**TINY, **changes})
+    picture = torch.from_numpy(smooth_picture(512, 512, 5)).permute(2, 0, 1).float() / 255
+    blocks = picture.unfold(1, 16, 8).unfold(2, 16, 8).permute(1, 2, 0, 3, 4).reshape(-1, 3, 16, 16)
+    codec.start_from_principal_components(blocks)
+    with torch.no_grad():
+        for name, parameter in codec.named_parameters():
+            if parameter.requires_grad and "log_" not in name:
+                parameter.add_(0.02 * torch.randn_like(parameter))
+    codec.to_integers()
+    return codec.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for NICODEC_MODELS that holds one model, `tiny`."""
+    from nicodec.zoo import write_model
+
+    root = tmp_path_factory.mktemp("models")
+    write_model(tiny_codec(), "hyperprior", root / "tiny")
+    return root

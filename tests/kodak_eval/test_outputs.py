@@ -1,0 +1,220 @@
+"""The viewer's search, results.json, plots, tables, the report, and the whole command."""
+
+import dataclasses
+import importlib.util
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+from typer import Typer
+from typer.testing import CliRunner
+
+from kodak_eval import evaluation, runner, speed, tables
+from kodak_eval.cache import Cache
+from kodak_eval.codecs import codec_from_name
+from kodak_eval.errors import EvaluationError
+from kodak_eval.matched import MatchTask, next_setting
+from kodak_eval.outputs import write_all
+from kodak_eval.results import Results, as_json
+from kodak_eval.video import evaluate_clips
+
+from .rounding_codec import Rounding
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Results and output folder of a run over two codecs, one of them with two small failures."""
+    from skimage import data
+
+    from kodak_eval import datasets
+
+    root = tmp_path_factory.mktemp("finished")
+    (root / "in").mkdir()
+    photo = data.astronaut()
+    for k, name in enumerate(("a", "b")):
+        Image.fromarray(photo[60 * k : 60 * k + 180, 100:340]).save(root / "in" / f"{name}.png")
+    (root / "in" / "bad.png").write_bytes(b"no picture")
+    dataset = dataclasses.replace(datasets.load("kodak", root / "in", strict=False), verified=True)
+    codecs = [Rounding(label="Rounding <b>&"), codec_from_name("webp")]
+    measurements = runner.run(runner.plan(dataset, codecs, ["psnr", "psnr_yuv"]), root / "cache", processes=1)
+    speeds = [
+        speed.Speed(c.name, c.label, 12, 2, 0.1, 0.02 * k, 0.01 * k, 0.04, 100.0, 20.0, 2)
+        for k, c in enumerate(codecs, 1)
+    ]
+    speeds.append(speed.Speed("gone", "Gone", 1, 2, error="no such thing"))
+    versions = {codec.name: codec.version() for codec in codecs}
+    results = Results(
+        dataset, codecs, versions, ["psnr", "psnr_yuv"], measurements, speeds, {"lpips": "no weights"}, 3.0
+    )
+    paths = write_all(
+        results,
+        root / "out",
+        root / "cache",
+        anchor=tables.choose_anchor(results),
+        viewer_pictures=2,
+        viewer_bpp=0.8,
+        processes=1,
+    )
+    return results, paths, root
+
+
+def test_all_files_are_written(finished):
+    _, paths, root = finished
+    assert [path.name for path in paths] == [
+        "results.json",
+        "rd-psnr.png",
+        "rd-psnr.svg",
+        "rd-psnr_yuv.png",
+        "rd-psnr_yuv.svg",
+        "report.html",
+    ]
+    assert {path.name for path in (root / "out").iterdir()} == {path.name for path in paths}
+    with Image.open(paths[1]) as plot:
+        assert plot.size == (1800, 1040)
+    assert ElementTree.parse(paths[2]).getroot().tag.endswith("svg")
+    assert "<!-- Published curves:" in paths[2].read_text()  # the text itself is drawn as outlines
+
+
+def test_results_json_has_everything(finished):
+    results, paths, _ = finished
+    document = json.loads(paths[0].read_text(), parse_constant=pytest.fail)
+    assert len(document["measurements"]) == len(results.measurements) == 2 * (5 + 6)
+    assert document["codecs"]["webp"]["version"].startswith("Pillow")
+    assert document["codecs"]["webp"]["commands"]["60"] == "Image.save(format='WEBP', quality=60, method=6)"
+    assert document["failures"][0]["picture"] == "bad.png"
+    assert document["missing"] == {"lpips": "no weights"}
+    assert document["bd_rates"]["psnr"]["WebP (method 6)"]["WebP (method 6)"]["percent"] == 0
+    assert document["curves"]["psnr"]["published"][0]["source"]
+    assert document["curves"]["psnr_yuv"]["published"] == []
+
+
+def test_published_curves_stand_beside_the_whole_known_set_only(finished):
+    results, _, _ = finished
+    part = dataclasses.replace(results, dataset=dataclasses.replace(results.dataset, verified=False))
+    assert part.published("psnr") == []
+
+
+def test_infinite_values_become_null(finished):
+    results, _, _ = finished
+    exact = dataclasses.replace(results.measurements[0], values={"psnr": float("inf")})
+    changed = dataclasses.replace(results, measurements=[exact, *results.measurements[1:]])
+    assert as_json(changed)["measurements"][0]["values"] == {"psnr": None}
+
+
+def test_tables(finished):
+    results, _, _ = finished
+    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 - closed below
+    for table in (
+        tables.summary_table(results, tables.choose_anchor(results)),
+        tables.matrix_table(results, "psnr"),
+        tables.ratio_table(results),
+    ):
+        console.print(table)
+    console.file.close()
+    text = console.export_text()
+    assert "BD-rate against WebP (method 6)" in text
+    assert "VTM 18.0, published" in text
+    assert re.search(r"webp +12 +100 ms +40 ms +2 +20 ms +2 +100 MiB +20 MiB", text)
+    assert tables.choose_anchor(results, "VTM 18.0") == "VTM 18.0, published"
+    assert tables.choose_anchor(results, "VTM 99") == ""
+
+
+def test_report_is_one_file_without_a_network(finished):
+    _, paths, _ = finished
+    page = paths[-1].read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)[^$]""", page)
+    assert not re.search(r"\b(fetch|XMLHttpRequest|import)\(", page)
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    document = json.loads(data.replace("<\\/", "</"))
+    assert document["codecs"]["rounding"]["label"] == "Rounding <b>&"
+    assert set(document["viewer"]["images"]) == {"a", "b"}
+    found = document["viewer"]["images"]["a"]["rounding"]
+    assert f'id="{found["id"]}"' in page
+    assert found["values"]["psnr"] > 5
+
+
+def sizes(setting):
+    return 8.0 / setting
+
+
+@pytest.mark.parametrize("step", [1, 0.5, 0.001])
+def test_search_comes_near_any_size_between_the_known_ones(step):
+    points = {s: sizes(s) for s in (100.0, 10.0, 2.0)}
+    for _ in range(8):
+        setting = next_setting(points, 0.4, step, (255, 1))
+        if setting is None:
+            break
+        assert setting not in points
+        points[setting] = sizes(setting)
+    best = min(points, key=lambda s: abs(points[s] - 0.4))
+    assert abs(points[best] / 0.4 - 1) <= (0.05 if step == 1 else 0.03)
+
+
+def test_search_asks_for_the_limit_when_all_known_sizes_are_on_one_side():
+    assert next_setting({10.0: 0.8}, 0.1, 1, (255, 1)) == 255
+    assert next_setting({10.0: 0.8}, 5, 1, (255, 1)) == 1
+    assert next_setting({10.0: 0.8, 255.0: 0.3}, 0.1, 1, (255, 1)) is None
+    assert next_setting({3.0: 2.6, 2.0: 4.0}, 3.2, 1, (255, 1)) is None  # nothing whole between
+
+
+def test_a_match_that_fails_shows_nothing(dataset, tmp_path):
+    codec = Rounding(broken_width=dataset.pictures[0].width)
+    job = runner.plan(dataset, [codec], ["psnr"])[0]
+    assert MatchTask(job, 0.5, ()).perform(Cache(tmp_path)).measurement is None
+
+
+def test_times_in_a_fresh_process(dataset):
+    codecs = [codec_from_name("webp"), Rounding(broken_width=128)]
+    webp, broken = speed.measure_speeds(codecs, dataset.pictures[:2], threads=1)
+    assert 0 < webp.decode_seconds < webp.encode_seconds < 5
+    assert webp.pictures == 2
+    assert webp.extra_mib > 0 or sys.platform != "linux"
+    assert broken.error == "ValueError: this width is not for me"
+
+
+def test_subsets_and_unknown_sets(pictures):
+    def quiet(what, done, total):
+        pass
+
+    part = evaluation.open_dataset(str(pictures), None, fetch=False, limit=2, progress=quiet)
+    assert (part.name, len(part.pictures), part.verified) == ("pictures, first 2", 2, False)
+    with pytest.raises(EvaluationError, match="--download knows kodak, clic-professional"):
+        evaluation.open_dataset(str(pictures), None, fetch=True, limit=0, progress=quiet)
+    with pytest.raises(EvaluationError, match="codecs asked for twice: webp"):
+        evaluation.choose_codecs(evaluation.Options(Path(), Path(), codecs=("webp", "webp:method=6")))
+
+
+@pytest.fixture(scope="module")
+def command():
+    """The Typer application of cli/evaluate.py alone."""
+    file = Path(__file__).parents[2] / "cli" / "evaluate.py"
+    spec = importlib.util.spec_from_file_location("evaluate_command", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    app = Typer()
+    app.command()(module.evaluate)
+    return app
+
+
+def test_the_command(command, pictures, tmp_path):
+    arguments = [str(pictures), "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    arguments += ["-c", "jpeg", "-c", "webp:settings=5/20/50/80", "-m", "psnr", "--processes", "1"]
+    arguments += ["--speed-pictures", "0", "--viewer", "1"]
+    (pictures / "broken.png").write_bytes(b"")
+    first = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert first.exit_code == 0
+    assert "30 measurements (30 new)" in first.output
+    assert "Failed: broken.png read: cannot be read" in first.output
+    second = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert "30 measurements (0 new)" in second.output
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_clips_are_for_later(tmp_path):
+    with pytest.raises(EvaluationError, match="comes with the video codec"):
+        evaluate_clips(tmp_path, tmp_path)

@@ -1,0 +1,102 @@
+"""DESIGN §3: what one setting encodes, every other setting decodes to the same symbols."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import nicodec
+from nicodec.codecs.base import Codec
+from nicodec.entropy.coder import StreamDecoder
+
+from .codecs.test_hyperprior import Recorder, picture_tensor
+from .conftest import smooth_picture
+
+
+@contextlib.contextmanager
+def setting(
+    threads: int = 1, onednn: bool = True, bfloat16: bool = False, channels_last: bool = False
+) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with (
+            torch.inference_mode(),
+            torch.backends.mkldnn.flags(enabled=onednn),
+            torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+SETTINGS = {
+    "one thread": {"threads": 1},
+    "two threads": {"threads": 2},
+    "without oneDNN": {"onednn": False},
+    "bfloat16": {"bfloat16": True},
+    "bfloat16, two threads": {"bfloat16": True, "threads": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return nicodec.load("hyperprior").codec
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("quality", [10, 100, 190])
+def test_every_setting_decodes_every_other(codec: Codec, quality: int, channels_last: bool) -> None:
+    x, q = picture_tensor(192, 128, 4), torch.tensor([quality])
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    streams = {}
+    for name, options in SETTINGS.items():
+        with setting(**options):
+            streams[name] = codec.encode(x, q)
+    pictures = {}
+    for written, (stream, checksum) in streams.items():
+        symbols = None
+        for read, options in SETTINGS.items():
+            with setting(**options):
+                decoder = Recorder(StreamDecoder(stream))
+                latents = codec.code_latents(decoder, None, (192, 128), q)
+                decoder.inner.finish(checksum)
+                pictures[written, read] = codec.synthesise(latents, q).float()
+            if symbols is not None:
+                assert all(torch.equal(a, b) for a, b in zip(symbols, decoder.symbols, strict=True))
+            symbols = decoder.symbols
+    for written in streams:
+        levels = [(pictures[written, read].clamp(0, 1) * 255).round() for read in SETTINGS]
+        for other in levels[1:]:
+            assert float((levels[0] - other).abs().max()) <= 1
+
+
+def test_scales_see_symbols_only(codec: Codec) -> None:
+    """Noise on every float that the mean path makes leaves tables, and so symbols, as they are."""
+    x, q = picture_tensor(128, 128, 2), torch.tensor([120])
+    stream, checksum = codec.encode(x, q)
+    handles = []
+    for name, module in codec.named_modules():
+        if name.startswith(("mean_", "coarse_", "fine_")) and not list(module.children()):
+            handles.append(module.register_forward_hook(lambda m, i, o: o + 1e-3 * torch.randn_like(o)))
+    try:
+        decoder = StreamDecoder(stream)
+        codec.code_latents(decoder, None, (128, 128), q)
+        decoder.finish(checksum)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_gpu_decodes_what_the_processor_encoded() -> None:
+    picture = smooth_picture(200, 300, 9)
+    data = nicodec.compress(picture, 60)
+    here = np.asarray(nicodec.decompress(data)).astype(int)
+    there = np.asarray(nicodec.load("hyperprior", device="cuda").decompress(data)).astype(int)
+    assert np.abs(here - there).max() <= 1
