@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,16 @@ def shared() -> Path:
     if not (SHARED / "data" / "kodak").is_dir():
         pytest.skip("../shared with the Kodak pictures is not beside this checkout")
     return SHARED
+
+
+@contextlib.contextmanager
+def without_onednn() -> Iterator[None]:
+    """Switch oneDNN off. (`torch.backends.mkldnn.flags` does too, but warns about Intel GPUs.)"""
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(True)
 
 
 def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -14,7 +14,7 @@ from nicodec.codecs.base import Codec
 from nicodec.entropy.coder import StreamDecoder
 
 from .codecs.test_hyperprior import Recorder, picture_tensor
-from .conftest import smooth_picture
+from .conftest import smooth_picture, without_onednn
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def setting(
     try:
         with (
             torch.inference_mode(),
-            torch.backends.mkldnn.flags(enabled=onednn),
+            contextlib.nullcontext() if onednn else without_onednn(),
             torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16),
         ):
             yield

@@ -295,7 +295,7 @@ class Hyperprior(Codec):
         self.from_fine.weight.copy_(fine_basis)
         self.from_fine.bias.copy_(fine_mean)
         for stack in (self.fine_analysis, self.fine_synthesis):
-            stack.set_input_scale(1 / fine_deviation.clamp(min=DEVIATION_MIN))
+            stack.set_input_scale(_levelling(fine_deviation))
 
         groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
         basis, mean, deviation = _principal_components(groups)
@@ -303,7 +303,7 @@ class Hyperprior(Codec):
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
         for stack in (self.coarse_analysis, self.coarse_synthesis):
-            stack.set_input_scale(1 / usual)
+            stack.set_input_scale(_levelling(deviation))
         self.to_latents.weight.copy_(basis.T)
         self.to_latents.bias.copy_(-(mean @ basis))
         self.from_latents.weight.copy_(basis)
@@ -326,6 +326,12 @@ def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
     basis, mean = vectors.flip(1).float(), samples.mean(0)
     return basis, mean, ((samples - mean) @ basis).std(0)
+
+
+def _levelling(deviation: Tensor) -> Tensor:
+    """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
+    factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
+    return factor / (factor * deviation).square().mean().sqrt()
 
 
 def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:

@@ -82,7 +82,7 @@ class StreamEncoder(Coder):
         """See `Coder.code`; value (1, C, H, W) is needed."""
         if value is None:
             raise ValueError("StreamEncoder needs the values; only StreamDecoder reads them from a stream")
-        symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX)
+        symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
         if not torch.isfinite(symbols).all():
             raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
         mask = _mask(prior)

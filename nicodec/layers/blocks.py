@@ -24,11 +24,12 @@ class Pointwise(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + gate(quality) * branch(x), the branch being depthwise 3x3, 1x1, SiLU, 1x1.
+    """x + gate(quality) * branch(x), the branch being 1x1, SiLU, depthwise 3x3, 1x1.
 
-    The last layer starts at zero, so that a stack of blocks is the identity before training (DESIGN §6). The
-    stream x stays in float32; only the branch runs in the autocast type. `input_scale`, fixed, brings channels
-    of very different size to about unit variance for the branch.
+    The channels are expanded before the depthwise convolution, so that a channel that holds most of the energy
+    (a block's mean, say) meets many spatial filters and not one. The last layer starts at zero, so that a stack
+    of blocks is the identity before training (DESIGN §6). The stream x stays in float32; only the branch runs in
+    the autocast type. `input_scale`, fixed, brings channels of very different size nearer to each other.
     """
 
     input_scale: Tensor | None
@@ -36,16 +37,16 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, expansion: float = 2.0, *, scaled: bool = False) -> None:
         super().__init__()
         hidden = int(channels * expansion)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.expand = Pointwise(channels, hidden)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.project = Pointwise(hidden, channels, zero=True)
-        self.gate = QualityTable(channels, 1.0)
+        self.gate = QualityTable(channels, 0.5)
         self.register_buffer("input_scale", torch.ones(channels, 1, 1) if scaled else None)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
         scaled = x if self.input_scale is None else x * self.input_scale
-        branch = self.project(F.silu(self.expand(self.depthwise(scaled))))
+        branch = self.project(self.depthwise(F.silu(self.expand(scaled))))
         return torch.addcmul(x, branch.to(x.dtype), self.gate(quality).to(x.dtype))
 
 

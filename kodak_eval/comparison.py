@@ -1,0 +1,66 @@
+"""The README's picture: an original beside nicodec and JPEG at the same size.
+
+    python -m kodak_eval.comparison models/hyperprior/comparison.png
+
+The photograph is scikit-image's `astronaut` (NASA, public domain).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import nicodec
+
+CROP = (150, 0, 390, 240)
+"""Left, top, right, bottom of what is shown, enlarged twice."""
+
+
+def jpeg_at_most(image: Image.Image, size: int) -> bytes:
+    """The best JPEG (Pillow, optimised, 4:2:0) of at most `size` bytes, or the smallest if none is so small."""
+    best = b""
+    for quality in range(1, 96):
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=quality, optimize=True)
+        if best and len(stream.getvalue()) > size:
+            break
+        best = stream.getvalue()
+    return best
+
+
+def psnr(a: Image.Image, b: Image.Image) -> float:
+    """PSNR in dB of two RGB pictures of 8 bits."""
+    error = np.mean((np.asarray(a).astype(float) - np.asarray(b).astype(float)) ** 2)
+    return float(10 * np.log10(255**2 / error))
+
+
+def render(quality: float = 15) -> Image.Image:
+    """Three panels of 480x480 with captions; sizes and PSNR are of the whole 512x512 picture."""
+    from skimage import data
+
+    original = Image.fromarray(data.astronaut())
+    coded = nicodec.compress(original, quality)
+    jpeg = jpeg_at_most(original, len(coded))
+    decoded = nicodec.decompress(coded)
+    other = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    panels = [
+        (original, "original"),
+        (decoded, f"nicodec   {len(coded):,} bytes   {psnr(original, decoded):.1f} dB"),
+        (other, f"JPEG   {len(jpeg):,} bytes   {psnr(original, other):.1f} dB"),
+    ]
+    sheet = Image.new("RGB", (3 * 480 + 2 * 12, 480 + 40), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(22)
+    for place, (image, caption) in enumerate(panels):
+        left = place * 492
+        sheet.paste(image.crop(CROP).resize((480, 480), Image.Resampling.NEAREST), (left, 40))
+        draw.text((left + 4, 6), caption, "black", font)
+    return sheet
+
+
+if __name__ == "__main__":
+    render().save(Path(sys.argv[1]), optimize=True)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def test_python_code_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, cwd=tmp_path)
+
+
+def test_commands_run(tmp_path: Path) -> None:
+    """The lines under "Use it", on drawn pictures."""
+    from .conftest import smooth_picture
+
+    text = README.read_text(encoding="utf-8").split("## Use it")[1]
+    commands = re.search(r"```sh\n(.*?)```", text, re.DOTALL).group(1).splitlines()
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    (tmp_path / "small").mkdir()
+    from PIL import Image
+
+    for name in ("photo.jpg", "photos/a.png", "photos/more/b.png"):
+        Image.fromarray(smooth_picture(96, 128)).save(tmp_path / name)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for command in commands:
+        words = command.split("#")[0].replace("--size 40kB", "--size 4kB").split()
+        if words[1] == "compress":
+            words.append("-f")
+        subprocess.run([sys.executable, "-m", "nicodec_cli", *words[1:]], check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "photo.png").is_file()
+    assert (tmp_path / "small" / "more" / "b.nic").is_file()
+
+
+def test_files_that_the_page_names_are_there() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"`([a-zA-Z_/]+\.(?:md|toml))`", text):
+        assert name.startswith("http") or (README.parent / name).exists(), name
