@@ -131,7 +131,8 @@ def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Re
 
 
 def _folders(recipe: Recipe, beside: Path, data: Path | None) -> list[Path]:
-    root = str(data) if data else os.environ.get("DATA", "")
+    given = data or os.environ.get("DATA")
+    root = str(Path(given).absolute()) if given else ""
     folders = []
     for folder in recipe.data.folders:
         if "${DATA}" in folder and not root:

@@ -1,0 +1,79 @@
+"""Write the conformance files of the installed model: python -m tests.conformance.make_files
+
+Run it only when a model is released; files of released models stay as they are, and decode for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import nicodec
+from nicodec import container
+from nicodec.entropy.coder import StreamDecoder
+from nicodec.zoo import find_model, load_codec
+
+from ..conftest import smooth_picture
+
+FOLDER = Path(__file__).parent
+CASES = {
+    "colour-q10": (smooth_picture(120, 200, 1), 10),
+    "colour-q50": (smooth_picture(100, 76, 2), 50),
+    "colour-q100": (smooth_picture(40, 70, 3), 100),
+    "grey-q40": (smooth_picture(90, 90, 4)[..., 0], 40),
+    "alpha-q30": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 30),
+    "one-pixel-q90": (np.full((1, 1, 3), (10, 200, 90), dtype=np.uint8), 90),
+}
+
+
+def symbols_hash(data: bytes) -> str:
+    """SHA-256 of all symbols of a file, as 32-bit little-endian integers in the order of decoding."""
+    stored = container.read_picture(data)
+    codec = load_codec(find_model(stored.header.model), "cpu")
+    size = tuple(
+        -(-side // codec.alignment) * codec.alignment for side in (stored.header.height, stored.header.width)
+    )
+    digest = hashlib.sha256()
+
+    class Hasher(StreamDecoder):
+        def code(self, value, prior):
+            symbols = super().code(value, prior)
+            digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
+            return symbols
+
+    decoder = Hasher(stored.payload)
+    with torch.inference_mode():
+        codec.code_latents(decoder, None, size, torch.tensor([stored.header.quality]))
+    decoder.finish(stored.symbol_checksum)
+    return digest.hexdigest()
+
+
+def facts(data: bytes) -> dict[str, object]:
+    """What a file must give for ever: its symbols exactly, its pixels to within a level."""
+    image = nicodec.decompress(data)
+    pixels = np.asarray(image).astype(np.float64)
+    return {
+        "mode": image.mode,
+        "size": list(image.size),
+        "symbols": symbols_hash(data),
+        "row": np.asarray(image)[image.height // 2].ravel().tolist(),
+        "mean": round(float(pixels.mean()), 3),
+    }
+
+
+def main() -> None:
+    """Write all files and facts.json."""
+    known = {}
+    for name, (picture, quality) in CASES.items():
+        data = nicodec.compress(picture, quality)
+        (FOLDER / f"{name}.nic").write_bytes(data)
+        known[name] = facts(data)
+    (FOLDER / "facts.json").write_text(json.dumps(known, separators=(",", ":")).replace("},", "},\n") + "\n")
+
+
+if __name__ == "__main__":
+    main()

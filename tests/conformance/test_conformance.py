@@ -1,0 +1,38 @@
+"""Files that were written once decode for ever: the same symbols, pixels to within a level."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nicodec
+from nicodec.zoo import PACKAGED, WEIGHTS_NAME, fingerprint_of, installed_models
+
+from .make_files import symbols_hash
+
+FOLDER = Path(__file__).parent
+FACTS = json.loads((FOLDER / "facts.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(FACTS))
+def test_file_decodes_as_it_did(name: str) -> None:
+    data, known = (FOLDER / f"{name}.nic").read_bytes(), FACTS[name]
+    assert symbols_hash(data) == known["symbols"]
+    image = nicodec.decompress(data)
+    pixels = np.asarray(image)
+    assert image.mode == known["mode"]
+    assert list(image.size) == known["size"]
+    assert np.abs(pixels[image.height // 2].ravel().astype(int) - known["row"]).max() <= 1
+    assert abs(pixels.mean() - known["mean"]) < 0.1
+
+
+def test_packaged_models_are_pinned() -> None:
+    """The table is append only: a fingerprint that was released stays, with its weights."""
+    assert set(PACKAGED) == {"16237998"}
+    for entry in installed_models():
+        assert fingerprint_of(entry.folder / WEIGHTS_NAME) == entry.fingerprint
+        assert (entry.folder / "recipe.toml").is_file()
+        assert (entry.folder / "CARD.md").is_file()
