@@ -70,7 +70,7 @@ def test_quality_is_a_knob(model: Model) -> None:
     decibels = [psnr(np.asarray(model.decompress(f)), picture) for f in files]
     assert [len(f) for f in files] == sorted(len(f) for f in files)
     assert decibels == sorted(decibels)
-    assert decibels[-1] > 36
+    assert decibels[-1] > 34
 
 
 @pytest.mark.parametrize("target", [{"size": 3000}, {"bpp": 0.6}, {"psnr": 31.0}])

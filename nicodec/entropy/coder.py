@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.entropy.priors import Prior
-from nicodec.entropy.ranges import RangeReader, RangeWriter
+from nicodec.entropy.ranges import MISMATCH, RangeReader, RangeWriter
 from nicodec.errors import NicodecError, SymbolMismatchError
 
 SYMBOL_MAX = 2**15 - 1
@@ -125,7 +125,4 @@ class StreamDecoder(Coder):
 
         """
         if self._checksum & 0xFFFF != checksum:
-            raise SymbolMismatchError(
-                "the decoded symbols differ from the encoder's, so nothing was written: the file was made by a "
-                "different nicodec; update nicodec, and report the file if that does not help"
-            )
+            raise SymbolMismatchError(MISMATCH)

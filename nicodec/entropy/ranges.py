@@ -7,6 +7,7 @@ symbols, as base-16 digits with a flag for more (`_write_escapes`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import constriction
 import numpy as np
@@ -14,13 +15,19 @@ from numpy.typing import NDArray
 
 from nicodec.entropy.priors import Prior, RowPrior, TablePrior
 from nicodec.entropy.tables import Table, as_probabilities
-from nicodec.errors import CorruptError
+from nicodec.errors import SymbolMismatchError
 
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
 RangeDecoder, RangeEncoder = constriction.stream.queue.RangeDecoder, constriction.stream.queue.RangeEncoder
 
 _DIGIT = Uniform(32)
 _MAX_DIGITS = 5
+
+MISMATCH = (
+    "the decoded symbols differ from the encoder's, so nothing was written: the file was made by a different "
+    "nicodec; update nicodec, and report the file if that does not help"
+)
+
 _ROWS_AT_ONCE = 2**21
 """Frequencies held at a time when every symbol has a row of its own."""
 
@@ -106,7 +113,7 @@ class RangeReader:
         """The coded symbols (N,) of a tensor.
 
         Raises:
-            CorruptError: the stream holds an escape that no writer writes.
+            SymbolMismatchError: the stream holds what no writer writes with these priors.
 
         """
         if isinstance(prior, TablePrior):
@@ -115,6 +122,12 @@ class RangeReader:
             return self._read_by_row(prior, mask)
         raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
+    def _decode(self, model: Any, amount: Any) -> NDArray[np.int32]:
+        try:
+            return self._decoder.decode(model, amount)
+        except AssertionError as error:  # constriction: "invalid for the employed entropy model"
+            raise SymbolMismatchError(MISMATCH) from error
+
     def _read_by_table(self, prior: TablePrior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
         tables, index = prior.tables()
         order, groups = _groups(index if mask is None else index[mask])
@@ -122,7 +135,7 @@ class RangeReader:
         limits = []
         for t, start, stop in groups:
             table: Table = tables[t]
-            values = self._decoder.decode(table.model, stop - start) - table.half_width
+            values = self._decode(table.model, stop - start) - table.half_width
             ordered[start:stop] = values
             outside = np.flatnonzero(values > table.half_width)
             if outside.size:
@@ -139,7 +152,7 @@ class RangeReader:
         symbols = np.empty(_coded_count(prior, mask), dtype=np.int32)
         for chunk, positions in _row_chunks(prior, mask):
             rows = as_probabilities(prior.rows(positions))
-            symbols[chunk] = self._decoder.decode(family, rows) - prior.first
+            symbols[chunk] = self._decode(family, rows) - prior.first
         outside = np.flatnonzero(symbols > prior.half_width)
         if outside.size:
             symbols[outside] = self._read_escapes(np.full(outside.size, prior.half_width))
@@ -149,13 +162,13 @@ class RangeReader:
         codes = np.zeros(len(half_width), dtype=np.int64)
         active = np.arange(len(codes))
         for place in range(_MAX_DIGITS):
-            digits = self._decoder.decode(_DIGIT, active.size).astype(np.int64)
+            digits = self._decode(_DIGIT, active.size).astype(np.int64)
             codes[active] += (digits & 15) << (4 * place)
             active = active[digits >= 16]
             if not active.size:
                 magnitude = (codes >> 1) + half_width + 1
                 return np.where(codes & 1, -magnitude, magnitude).astype(np.int32)
-        raise CorruptError("an escape in the stream is longer than any writer writes; fetch the file again")
+        raise SymbolMismatchError(MISMATCH)
 
 
 def _coded_count(prior: Prior, mask: NDArray[np.bool_] | None) -> int:
