@@ -20,16 +20,14 @@ CROP = (150, 0, 390, 240)
 """Left, top, right, bottom of what is shown, enlarged twice."""
 
 
-def jpeg_at_most(image: Image.Image, size: int) -> bytes:
-    """The best JPEG (Pillow, optimised, 4:2:0) of at most `size` bytes, or the smallest if none is so small."""
-    best = b""
+def jpeg_of_at_least(image: Image.Image, size: int) -> bytes:
+    """The smallest JPEG (Pillow, optimised, 4:2:0) that is no smaller than `size` bytes."""
     for quality in range(1, 96):
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=quality, optimize=True)
-        if best and len(stream.getvalue()) > size:
+        if len(stream.getvalue()) >= size:
             break
-        best = stream.getvalue()
-    return best
+    return stream.getvalue()
 
 
 def psnr(a: Image.Image, b: Image.Image) -> float:
@@ -38,13 +36,13 @@ def psnr(a: Image.Image, b: Image.Image) -> float:
     return float(10 * np.log10(255**2 / error))
 
 
-def render(quality: float = 15) -> Image.Image:
+def render(quality: float = 20) -> Image.Image:
     """Three panels of 480x480 with captions; sizes and PSNR are of the whole 512x512 picture."""
     from skimage import data
 
     original = Image.fromarray(data.astronaut())
     coded = nicodec.compress(original, quality)
-    jpeg = jpeg_at_most(original, len(coded))
+    jpeg = jpeg_of_at_least(original, len(coded))
     decoded = nicodec.decompress(coded)
     other = Image.open(io.BytesIO(jpeg)).convert("RGB")
     panels = [
