@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from importlib import resources
 
 import constriction
@@ -22,7 +23,7 @@ from nicodec.entropy.tables import (
 
 def test_stored_tables_never_change() -> None:
     data = resources.files("nicodec.entropy").joinpath("gaussian_tables.npz").read_bytes()
-    arrays = np.load(resources.files("nicodec.entropy").joinpath("gaussian_tables.npz").open("rb"))
+    arrays = np.load(io.BytesIO(data))
     digest = hashlib.sha256()
     for name in sorted(arrays.files):
         digest.update(name.encode() + arrays[name].astype("<i8").tobytes())
@@ -46,7 +47,7 @@ def test_tables_have_the_deviation_they_stand_for(index: int) -> None:
     p = table.frequencies[:-1] / TOTAL
     rounded = gaussian_scale(index) ** 2 + 1 / 12 if index > 10 else None
     if rounded is not None:
-        assert (p * x * x).sum() == pytest.approx(rounded, rel=1e-3)
+        assert (p * x * x).sum() == pytest.approx(rounded, rel=3e-3)  # entries of at least 2^-24 widen the widest
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=2, max_size=300))
@@ -66,7 +67,7 @@ def test_constriction_uses_exactly_these_frequencies(size: int, seed: int) -> No
     encoder.encode_reverse(symbols, model)
     bits = encoder.num_valid_bits()
     ideal = -np.log2(frequencies / TOTAL).sum()
-    assert abs(bits - ideal) < 2 + 1e-3 * ideal
+    assert abs(bits - ideal) < 32 + 1e-3 * ideal  # the stack's state has up to a word to fill
     rows = constriction.stream.stack.AnsCoder()
     family = constriction.stream.model.Categorical(perfect=False)
     rows.encode_reverse(symbols, family, np.repeat(as_probabilities(frequencies)[None], size, 0))
