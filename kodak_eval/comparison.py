@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import nicodec
+from kodak_eval.metrics import psnr_rgb
 
 CROP = (150, 0, 390, 240)
 """Left, top, right, bottom of what is shown, enlarged twice."""
@@ -30,12 +31,6 @@ def jpeg_of_at_least(image: Image.Image, size: int) -> bytes:
     return stream.getvalue()
 
 
-def psnr(a: Image.Image, b: Image.Image) -> float:
-    """PSNR in dB of two RGB pictures of 8 bits."""
-    error = np.mean((np.asarray(a).astype(float) - np.asarray(b).astype(float)) ** 2)
-    return float(10 * np.log10(255**2 / error))
-
-
 def render(quality: float = 20) -> Image.Image:
     """Three panels of 480x480 with captions; sizes and PSNR are of the whole 512x512 picture."""
     from skimage import data
@@ -47,8 +42,8 @@ def render(quality: float = 20) -> Image.Image:
     other = Image.open(io.BytesIO(jpeg)).convert("RGB")
     panels = [
         (original, "original"),
-        (decoded, f"nicodec   {len(coded):,} bytes   {psnr(original, decoded):.1f} dB"),
-        (other, f"JPEG   {len(jpeg):,} bytes   {psnr(original, other):.1f} dB"),
+        (decoded, f"nicodec   {len(coded):,} bytes   {psnr_rgb(np.asarray(original), np.asarray(decoded)):.1f} dB"),
+        (other, f"JPEG   {len(jpeg):,} bytes   {psnr_rgb(np.asarray(original), np.asarray(other)):.1f} dB"),
     ]
     sheet = Image.new("RGB", (3 * 480 + 2 * 12, 480 + 40), "white")
     draw = ImageDraw.Draw(sheet)
