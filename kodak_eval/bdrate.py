@@ -7,6 +7,7 @@ integrated over the qualities that both reach; the result is the mean difference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,16 +63,22 @@ def compare(
     anchor_quality: Sequence[float],
     rate: Sequence[float],
     quality: Sequence[float],
+    *,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> BdRate:
-    """Return the BD-rate with its range; arguments and errors as in ``bd_rate``."""
+    """Return the BD-rate with its range; arguments and errors as in ``bd_rate``.
+
+    ``within`` narrows the range of quality, for BD-rates that are to be compared with each other.
+    """
     anchor_quality_, anchor_log = _curve("the anchor", anchor_rate, anchor_quality)
     quality_, log = _curve("the tested curve", rate, quality)
-    low = max(anchor_quality_[0], quality_[0])
-    high = min(anchor_quality_[-1], quality_[-1])
+    low = max(anchor_quality_[0], quality_[0], within[0])
+    high = min(anchor_quality_[-1], quality_[-1], within[1])
     if high <= low:
         raise BdRateError(
             f"no common quality: the anchor spans {anchor_quality_[0]:.4g} to {anchor_quality_[-1]:.4g}, "
             f"the tested curve {quality_[0]:.4g} to {quality_[-1]:.4g}"
+            + ("" if math.isinf(within[0]) else f", compared are {within[0]:.4g} to {within[1]:.4g}")
         )
     area = PchipInterpolator(quality_, log).integrate(low, high)
     anchor_area = PchipInterpolator(anchor_quality_, anchor_log).integrate(low, high)

@@ -14,7 +14,7 @@ DEFAULT_ANCHORS = ("x265-444", "webp", "jpeg")
 """The anchor of BD-rates where none is asked for: the first of these that was measured."""
 
 
-def _table(title: str, first: str) -> Table:
+def plain_table(title: str, first: str) -> Table:
     """Return an empty table whose first column never wraps."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column(first, no_wrap=True)
@@ -45,7 +45,7 @@ def bd_text(value: BdRate | str | None) -> str:
 
 def summary_table(results: Results, anchor: str) -> Table:
     """Return one row a codec: BD-rates against ``anchor`` by metric, times, peak memory."""
-    table = _table(f"BD-rate against {anchor}" if anchor else "Results", "codec")
+    table = plain_table(f"BD-rate against {anchor}" if anchor else "Results", "codec")
     for metric in results.metrics:
         table.add_column(METRICS[metric].short, justify="right")
     speeds = {speed.codec: speed for speed in results.speeds}
@@ -87,7 +87,7 @@ def matrix_table(results: Results, metric: str) -> Table:
     """
     averages = results.averages[metric]
     title = f"BD-rate in % of the column against the row, {METRICS[metric].label}"
-    table = _table(title, "anchor")
+    table = plain_table(title, "anchor")
     for curve in averages.curves:
         table.add_column(curve.name, justify="right")
     matrix = results.bd_rates[metric]
@@ -106,7 +106,7 @@ def ratio_table(results: Results) -> Table:
         f"Times, {base.threads} threads, median of {base.pictures} pictures of {base.megapixels:.2f} "
         f"megapixels, warm; ratios to {base.codec}"
     )
-    table = _table(title, "codec")
+    table = plain_table(title, "codec")
     for heading in ("setting", "load", "encode", "ratio", "decode", "ratio", "memory", "the codec's"):
         table.add_column(heading, justify="right")
     for s in speeds:
