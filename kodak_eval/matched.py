@@ -15,7 +15,7 @@ from kodak_eval.measurement import Job, Measurement
 TOLERANCE = 0.03
 """A file within this share of the wanted size is near enough."""
 
-TRIES = 4
+TRIES = 2
 """Files made beside the measured ones, at most."""
 
 LARGEST_SIDE = 1280

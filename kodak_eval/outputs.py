@@ -34,7 +34,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
 
 
 def match_tasks(results: Results, pictures: Sequence[Picture], bpp: float) -> list[MatchTask]:
-    """Return the viewer's tasks: every codec on ``pictures`` at about ``bpp`` bits a pixel."""
+    """Return the viewer's tasks: every codec on ``pictures`` at about ``bpp`` bits a pixel, picture by picture."""
     known: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for m in results.measurements:
         if not m.error:
@@ -44,7 +44,7 @@ def match_tasks(results: Results, pictures: Sequence[Picture], bpp: float) -> li
         job = Job(picture, codec, codec.settings[0], results.versions[codec.name], tuple(results.metrics))
         return MatchTask(job, bpp, tuple(known.get((codec.name, picture.name), ())))
 
-    return [task(codec, picture) for codec in results.codecs for picture in pictures]
+    return [task(codec, picture) for picture in pictures for codec in results.codecs]
 
 
 def write_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from kodak_eval.cache import Cache
 from kodak_eval.codecs.base import Codec
+from kodak_eval.codecs.compressai_zoo import CompressaiModel
 from kodak_eval.datasets import Dataset
 from kodak_eval.measurement import Job, Measurement
 
@@ -30,18 +32,27 @@ class Task(Protocol[Made]):
 
 
 def plan(dataset: Dataset, codecs: Sequence[Codec], metrics: Sequence[str]) -> list[Job]:
-    """Return all jobs, codec by codec and setting by setting, so that a process keeps its network.
+    """Return all jobs, picture by picture, so that metrics keep what they computed of the original.
+
+    CompressAI's models come last and setting by setting: each setting is a network of its own.
 
     Raises:
         CodecUnavailableError: a codec cannot run here.
 
     """
-    return [
+    jobs = [
         Job(picture, codec, setting, version, tuple(metrics))
         for codec, version in [(codec, codec.version()) for codec in codecs]
         for setting in codec.settings
         for picture in dataset.pictures
     ]
+    place = {picture.name: k for k, picture in enumerate(dataset.pictures)}
+
+    def order(job: Job) -> tuple[bool, int]:
+        own_networks = isinstance(job.codec, CompressaiModel)
+        return own_networks, 0 if own_networks else place[job.picture.name]
+
+    return sorted(jobs, key=order)
 
 
 def usable_cores() -> int:
@@ -110,7 +121,8 @@ def _run_pool(
     """Run tasks from ``waiting`` until it is empty (None), or a process died (those under way)."""
     context = multiprocessing.get_context("spawn")
     under_way: dict[Future[Result], int] = {}
-    with ProcessPoolExecutor(processes, context, _start_worker, (str(cache_folder),)) as pool:
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (str(cache_folder),))
+    with _one_thread_a_library(), pool:
         try:
             _submit(pool, tasks, waiting, under_way, 2 * processes)
             while under_way:
@@ -142,6 +154,25 @@ def _submit(
         under_way[future] = k
 
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What numeric libraries read at their import, which in a worker comes before any code of ours."""
+
+
+@contextlib.contextmanager
+def _one_thread_a_library() -> Iterator[None]:
+    """Let processes that start meanwhile inherit one thread for each numeric library."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 _worker_cache: Cache | None = None
 
 
@@ -158,8 +189,7 @@ def _work(task: Task[Result]) -> Result:
 
 def limit_threads(threads: int) -> None:
     """Give torch and the numeric libraries of this process ``threads`` threads."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     import torch
 
     torch.set_num_threads(threads)

@@ -1,11 +1,13 @@
 """Metrics equal their reference packages on the same arrays, and name what they cannot do."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 import pytorch_msssim
 import torch
+from PIL import Image
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -69,6 +71,19 @@ def test_ssimulacra2_falls_with_noise(pair):
     pytest.importorskip("ssimulacra2", reason="the package ssimulacra2 is not installed")
     assert perceptual.ssimulacra2(pair[0], pair[0]) == 100
     assert 0 < perceptual.ssimulacra2(*pair) < 95
+
+
+@pytest.mark.parametrize("size", [(200, 240), (61, 37)])
+def test_ssimulacra2_equals_its_package(pair, size):
+    package = pytest.importorskip("ssimulacra2", reason="the package ssimulacra2 is not installed")
+    original, decoded = (np.ascontiguousarray(p[: size[0], : size[1]]) for p in pair)
+    files = [io.BytesIO(), io.BytesIO()]
+    for file, pixels in zip(files, (original, decoded), strict=True):
+        Image.fromarray(pixels).save(file, "PNG")
+    theirs = package.compute_ssimulacra2(*files)
+    assert perceptual.ssimulacra2(original, decoded) == theirs
+    assert perceptual.ssimulacra2(decoded, original) != theirs  # the kept original is this one's
+    assert perceptual.ssimulacra2(original, decoded) == theirs
 
 
 @pytest.mark.parametrize("name", ["lpips", "dists"])
