@@ -12,6 +12,7 @@ STEPS = {
     "read": "reading pictures",
     "measure": "encoding and measuring",
     "time": "timing",
+    "sets": "comparing sets of patches",
     "viewer": "matching sizes for the viewer",
 }
 """What the progress bar says."""
@@ -48,7 +49,8 @@ def evaluate(
         typer.Option(
             "--metric",
             "-m",
-            help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists. May be repeated. Default: all that run here.",
+            help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists, fid, kid. May be repeated. "
+            "Default: all that run here, but fid and kid.",
         ),
     ] = None,
     output: Annotated[
@@ -68,6 +70,9 @@ def evaluate(
     viewer_bpp: Annotated[
         float, typer.Option(min=0.01, help="Bits per pixel that the viewer's files are matched to.")
     ] = 0.25,
+    inception: Annotated[
+        Path | None, typer.Option(help="Inception's weights for fid and kid; default: torch's cache.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Take the first pictures only; 0: all.")] = 0,
     video: Annotated[bool, typer.Option("--video", help="Evaluate clips.")] = False,
 ) -> None:
@@ -102,6 +107,7 @@ def evaluate(
             anchor=anchor,
             viewer_pictures=viewer,
             viewer_bpp=viewer_bpp,
+            inception=inception,
         )
         results, paths = evaluation.evaluate(pictures, options, progress=progress)
     _report(console, results, paths, anchor)
@@ -110,6 +116,7 @@ def evaluate(
 def _report(console, results, paths: list[Path], anchor: str | None) -> None:
     """Print the tables, what failed, and where the files are."""
     from kodak_eval import tables
+    from kodak_eval.agreement import agreement_table
 
     label = tables.choose_anchor(results, anchor)
     if anchor and not label:
@@ -117,6 +124,8 @@ def _report(console, results, paths: list[Path], anchor: str | None) -> None:
     console.print(tables.summary_table(results, label))
     if results.averages[results.metrics[0]].curves:
         console.print(tables.matrix_table(results, results.metrics[0]))
+    if results.agreements:
+        console.print(agreement_table(results.agreements))
     if any(not speed.error for speed in results.speeds):
         console.print(tables.ratio_table(results))
     for name, reason in results.missing.items():

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kodak_eval import codecs as codec_room
-from kodak_eval import datasets, download, metrics
+from kodak_eval import datasets, download, metrics, patches
+from kodak_eval.averages import Averages, average
+from kodak_eval.cache import Cache
 from kodak_eval.codecs.base import Codec
+from kodak_eval.curves import published_curves
 from kodak_eval.datasets import Dataset
 from kodak_eval.errors import CodecUnavailableError, DatasetError, EvaluationError
+from kodak_eval.measurement import Job
 from kodak_eval.outputs import write_all
 from kodak_eval.results import Results
-from kodak_eval.runner import plan, run, usable_cores
+from kodak_eval.runner import limit_threads, plan, run, usable_cores
+from kodak_eval.set_curves import set_averages
 from kodak_eval.speed import measure_speeds
 from kodak_eval.tables import choose_anchor
 
@@ -42,6 +48,7 @@ class Options:
         anchor: a codec's or published curve's name for the summary; None to choose.
         viewer_pictures: pictures in the report's viewer.
         viewer_bpp: the size that the viewer's files are matched to.
+        inception: file of the weights that FID and KID need; None to look in torch's cache.
 
     """
 
@@ -57,6 +64,7 @@ class Options:
     anchor: str | None = None
     viewer_pictures: int = 24
     viewer_bpp: float = 0.25
+    inception: Path | None = None
 
 
 def open_dataset(name: str, folder: Path | None, *, fetch: bool, limit: int, progress: Progress) -> Dataset:
@@ -120,8 +128,11 @@ def evaluate(
     """
     start = time.perf_counter()
     chosen, missing = choose_codecs(options)
-    names, missing_metrics = metrics.choose(options.metrics)
-    jobs = plan(dataset, chosen, names)
+    names, missing_metrics = metrics.choose(options.metrics, options.inception)
+    if not metrics.of_pictures(names):
+        names.insert(0, "psnr")  # rates and pictures of FID's curves are those of another metric's
+    variants = _variants(dataset, options, names)
+    jobs = [*plan(dataset, chosen, metrics.of_pictures(names)), *plan(dataset, variants, ["psnr"])]
     count = _counter(progress, "measure", len(jobs))
     measurements = run(jobs, options.cache, processes=options.processes or None, done=count)
     versions = {job.codec.name: job.version for job in jobs}
@@ -132,7 +143,9 @@ def evaluate(
         threads=options.threads or usable_cores(),
         done=_counter(progress, "time", len(timed)),
     )
-    results = Results(dataset, chosen, versions, names, measurements, speeds, missing | missing_metrics | missing_zoo)
+    missing |= missing_metrics | missing_zoo
+    results = Results(dataset, chosen, versions, names, measurements, speeds, missing, variants=variants)
+    results.of_sets = _sets(results, jobs, options, progress)
     results.seconds = time.perf_counter() - start
     viewer_pictures = min(options.viewer_pictures, len(dataset.pictures))
     paths = write_all(
@@ -148,6 +161,38 @@ def evaluate(
     return results, paths
 
 
+def _variants(dataset: Dataset, options: Options, names: Sequence[str]) -> list[Codec]:
+    """Return what a default run on a set with published curves measures for the table of agreement."""
+    if options.codecs or "psnr" not in names or not (dataset.verified and published_curves("psnr", dataset.name)):
+        return []
+    return [codec for codec in codec_room.VARIANTS.values() if _missing(codec) is None]
+
+
+def _missing(codec: Codec) -> str | None:
+    """Return why a codec cannot run here; None where it can."""
+    try:
+        codec.version()
+    except CodecUnavailableError as error:
+        return str(error)
+    return None
+
+
+def _sets(results: Results, jobs: Sequence[Job], options: Options, progress: Progress) -> dict[str, Averages]:
+    """Return the curves of FID and KID, if they were asked for."""
+    names = [name for name in results.metrics if name not in metrics.of_pictures(results.metrics)]
+    if not names:
+        return {}
+    limit_threads(options.threads or usable_cores())
+    file = patches.inception_file(options.inception)
+    network = patches.inception(file)
+    first = metrics.of_pictures(results.metrics)[0]
+    like = average(first, results.codecs, results.measurements)
+    points = sum(len(curve.settings) for curve in like.curves)
+    fingerprint = f"{metrics.METRICS[names[0]].package} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    count = _counter(progress, "sets", points)
+    return set_averages(names, like, jobs, Cache(options.cache), network, fingerprint, count)
+
+
 def _to_time(chosen: Sequence[Codec], options: Options) -> tuple[list[Codec], dict[str, str]]:
     if not options.speed_pictures:
         return [], {}
@@ -156,10 +201,8 @@ def _to_time(chosen: Sequence[Codec], options: Options) -> tuple[list[Codec], di
         codec = codec_room.codec_from_name(name)
         if codec.name in {other.name for other in timed}:
             continue
-        try:
-            codec.version()
-        except CodecUnavailableError as error:
-            missing[codec.name] = str(error)
+        if (reason := _missing(codec)) is not None:
+            missing[codec.name] = reason
         else:
             timed.append(codec)
     return timed, missing

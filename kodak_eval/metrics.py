@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
-from kodak_eval import perceptual
+from kodak_eval import patches, perceptual
 from kodak_eval.colour import ycbcr_matrix
 from kodak_eval.errors import EvaluationError, MetricUnavailableError, PictureTooSmallError
 
@@ -65,13 +66,13 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Metric:
-    """One full-reference metric.
+    """One full-reference metric, of a picture or, where ``compute`` is None, of a set (``patches``).
 
     Attributes:
         name: key in results, also on the command line.
         label: axis title with the unit.
         short: column heading.
-        compute: from (original, decoded) to the value.
+        compute: from (original, decoded) to the value; None for a metric of sets.
         higher_is_better: as it says.
         package: distribution that computes it, whose version is part of a cached value's key.
 
@@ -80,7 +81,7 @@ class Metric:
     name: str
     label: str
     short: str
-    compute: Callable[[np.ndarray, np.ndarray], float]
+    compute: Callable[[np.ndarray, np.ndarray], float] | None
     higher_is_better: bool = True
     package: str = ""
 
@@ -98,12 +99,21 @@ METRICS: dict[str, Metric] = {
         Metric("ssimulacra2", "SSIMULACRA 2", "SSIMULACRA 2", perceptual.ssimulacra2, package="ssimulacra2"),
         Metric("lpips", "LPIPS (AlexNet)", "LPIPS", perceptual.lpips, False, package="lpips"),
         Metric("dists", "DISTS", "DISTS", perceptual.dists, False, package="dists-pytorch"),
+        Metric("fid", "FID, 256x256 patches", "FID", None, False, package="torchmetrics"),
+        Metric("kid", "KID, 256x256 patches", "KID", None, False, package="torchmetrics"),
     )
 }
 
 
-def choose(names: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
-    """Return the metrics to run (all that are available for ``None``), and why the others are not.
+def of_pictures(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``names`` that compare a picture with its original, not sets of them."""
+    return tuple(name for name in names if METRICS[name].compute is not None)
+
+
+def choose(names: Iterable[str] | None, inception: Path | None = None) -> tuple[list[str], dict[str, str]]:
+    """Return the metrics to run (for ``None`` the quick ones that are available), and why the others are not.
+
+    ``inception`` is the file of the weights that FID and KID need, if not in torch's cache.
 
     Raises:
         EvaluationError: an unknown name.
@@ -117,7 +127,13 @@ def choose(names: Iterable[str] | None) -> tuple[list[str], dict[str, str]]:
         if name not in METRICS:
             raise EvaluationError(f"unknown metric {name!r}; known: {', '.join(METRICS)}")
         try:
-            METRICS[name].compute(probe, probe)
+            compute = METRICS[name].compute
+            if compute is not None:
+                compute(probe, probe)
+            else:
+                patches.inception_file(inception)
+                if names is None:
+                    raise MetricUnavailableError(f"takes minutes a codec without a GPU: ask for it with -m {name}")
         except MetricUnavailableError as error:
             if names is not None:
                 raise
@@ -142,7 +158,7 @@ def measure(
         )
     values: dict[str, float] = {}
     failures: dict[str, str] = {}
-    for name in names:
+    for name in of_pictures(names):
         try:
             values[name] = METRICS[name].compute(original, decoded)
         except EvaluationError as error:

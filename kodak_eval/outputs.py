@@ -10,7 +10,7 @@ from kodak_eval.datasets import Picture
 from kodak_eval.errors import DatasetError
 from kodak_eval.matched import MatchTask, Shown, as_shown
 from kodak_eval.measurement import Job
-from kodak_eval.metrics import METRICS
+from kodak_eval.metrics import METRICS, of_pictures
 from kodak_eval.plots import chosen_published, plot_rate_distortion
 from kodak_eval.report import build_report
 from kodak_eval.results import Results, as_json, write_json
@@ -41,7 +41,7 @@ def match_tasks(results: Results, pictures: Sequence[Picture], bpp: float) -> li
             known.setdefault((m.codec, m.picture), []).append((m.setting, m.bpp))
 
     def task(codec: Codec, picture: Picture) -> MatchTask:
-        job = Job(picture, codec, codec.settings[0], results.versions[codec.name], tuple(results.metrics))
+        job = Job(picture, codec, codec.settings[0], results.versions[codec.name], of_pictures(results.metrics))
         return MatchTask(job, bpp, tuple(known.get((codec.name, picture.name), ())))
 
     return [task(codec, picture) for picture in pictures for codec in results.codecs]

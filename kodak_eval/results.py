@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kodak_eval import metrics
+from kodak_eval.agreement import TOLERANCE, Agreement, agreements
 from kodak_eval.averages import Averages, average
 from kodak_eval.bdrate import BdRate
 from kodak_eval.codecs.base import Codec
@@ -39,6 +41,8 @@ class Results:
         speeds: empty where times were not taken.
         missing: reason by name of the codecs and metrics that could not run here.
         seconds: wall time of the run.
+        variants: further codecs, measured by PSNR for the table of agreement alone.
+        of_sets: curves of the metrics that compare sets of pictures, by name.
 
     """
 
@@ -50,11 +54,27 @@ class Results:
     speeds: list[Speed] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    variants: list[Codec] = field(default_factory=list)
+    of_sets: dict[str, Averages] = field(default_factory=dict)
 
     @cached_property
     def averages(self) -> dict[str, Averages]:
         """Return the curves by metric."""
-        return {metric: average(metric, self.codecs, self.measurements) for metric in self.metrics}
+        of_pictures = metrics.of_pictures(self.metrics)
+        found = {metric: average(metric, self.codecs, self.measurements) for metric in of_pictures} | self.of_sets
+        return {metric: found[metric] for metric in self.metrics}
+
+    @cached_property
+    def variant_curves(self) -> tuple[Curve, ...]:
+        """Return the PSNR curves of ``variants``."""
+        return average("psnr", self.variants, self.measurements).curves if self.variants else ()
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """Return how live anchors and published curves of PSNR agree; [] where there are no published ones."""
+        if "psnr" not in self.averages:
+            return []
+        return agreements([*self.averages["psnr"].curves, *self.variant_curves], self.published("psnr"))
 
     def published(self, metric: str) -> list[Curve]:
         """Return others' curves of ``metric``, if this data set is whole and known to be theirs."""
@@ -112,15 +132,7 @@ def as_json(results: Results) -> dict[str, Any]:
                     for p in results.dataset.pictures
                 ],
             },
-            "codecs": {
-                codec.name: {
-                    "label": codec.label,
-                    "version": results.versions[codec.name],
-                    "parameter": codec.parameter,
-                    "commands": {f"{setting:g}": codec.command(setting) for setting in codec.settings},
-                }
-                for codec in results.codecs
-            },
+            "codecs": {codec.name: _codec(codec, results) for codec in results.codecs},
             "metrics": {
                 name: {
                     "label": METRICS[name].label,
@@ -150,11 +162,28 @@ def as_json(results: Results) -> dict[str, Any]:
                 }
                 for metric, table in results.bd_rates.items()
             },
+            "agreement": {
+                "tolerance": TOLERANCE,
+                "rows": [
+                    asdict(row) | {"best_gap": row.best_gap, "alike_gap": row.alike_gap} for row in results.agreements
+                ],
+                "curves": [asdict(curve) for curve in results.variant_curves],
+                "codecs": {codec.name: _codec(codec, results) for codec in results.variants},
+            },
             "speeds": [asdict(speed) for speed in results.speeds],
             "failures": results.failures(),
             "measurements": [asdict(m) for m in results.measurements],
         }
     )
+
+
+def _codec(codec: Codec, results: Results) -> dict[str, Any]:
+    return {
+        "label": codec.label,
+        "version": results.versions[codec.name],
+        "parameter": codec.parameter,
+        "commands": {f"{setting:g}": codec.command(setting) for setting in codec.settings},
+    }
 
 
 def write_json(document: dict[str, object], path: Path) -> None:

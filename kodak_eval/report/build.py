@@ -14,7 +14,7 @@ from typing import Any
 from kodak_eval.matched import LARGEST_SIDE, Shown
 from kodak_eval.style import PLOTTED_PUBLISHED, colour, published_colour
 
-SCRIPTS = ("state.js", "curves.js", "speed.js", "viewer.js", "facts.js")
+SCRIPTS = ("state.js", "curves.js", "agreement.js", "speed.js", "viewer.js", "facts.js")
 """In the order in which they run."""
 
 ORIGINAL = "original"

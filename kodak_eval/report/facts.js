@@ -13,8 +13,7 @@
   byId("failures").append(rows.length ? table(["picture", "codec", "what", "reason"], rows) : make("p", {}, "Nothing."));
 
   const code = (text) => make("code", {}, text);
-  byId("method").append(table(["codec", "version", "commands"], codecNames.map((name) => {
-    const codec = DATA.codecs[name];
+  byId("method").append(table(["codec", "version", "commands"], Object.values({ ...DATA.codecs, ...DATA.agreement.codecs }).map((codec) => {
     const settings = Object.keys(codec.commands);
     return [codec.label, codec.version, make("span", {}, code(codec.commands[settings[0]]), ` with ${codec.parameter} ${settings.join(", ")}`)];
   })));

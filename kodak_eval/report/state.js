@@ -82,7 +82,7 @@ function showTip(event, text) {
 }
 
 const round = (value, digits) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
-const digitsOf = (metric) => (metric.startsWith("psnr") || metric === "ssimulacra2" ? 2 : 4);
+const digitsOf = (metric) => (metric.startsWith("psnr") || ["ssimulacra2", "fid"].includes(metric) ? 2 : 4);
 const seconds = (value) => (value < 1 ? `${(value * 1000).toPrecision(3)} ms` : `${value.toPrecision(3)} s`);
 /** BD-rate of a curve against an anchor, by label: {percent, overlap} or {reason}. */
 const bdRate = (metric, anchor, label) => ((DATA.bd_rates[metric] || {})[anchor] || {})[label] || { reason: "not measured" };
