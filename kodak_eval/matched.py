@@ -12,7 +12,7 @@ from PIL import Image
 from kodak_eval.cache import Cache
 from kodak_eval.measurement import Job, Measurement
 
-TOLERANCE = 0.03
+TOLERANCE = 0.05
 """A file within this share of the wanted size is near enough."""
 
 TRIES = 2

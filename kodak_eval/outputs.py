@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kodak_eval.codecs.base import Codec
+from kodak_eval.curves import Curve
 from kodak_eval.datasets import Picture
 from kodak_eval.errors import DatasetError
 from kodak_eval.matched import MatchTask, Shown, as_shown
@@ -16,6 +19,9 @@ from kodak_eval.report import build_report
 from kodak_eval.results import Results, as_json, write_json
 from kodak_eval.runner import run
 
+AXES = {"ms_ssim": "MS-SSIM, RGB (dB, −10 log10(1 − MS-SSIM))"}
+"""Titles of the static plots' vertical axes where they are not the metrics' labels."""
+
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
     """Write ``rd-METRIC.png`` and ``.svg`` for each metric that has curves; return their paths."""
@@ -24,13 +30,20 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
         if averages.curves:
             title = f"{results.dataset.name}, mean of {len(averages.pictures)} pictures"
             paths += plot_rate_distortion(
-                averages.curves,
-                chosen_published(results.published(metric)),
+                [_as_plotted(metric, curve) for curve in averages.curves],
+                [_as_plotted(metric, curve) for curve in chosen_published(results.published(metric))],
                 title=title[0].upper() + title[1:],
-                axis=METRICS[metric].label,
+                axis=AXES.get(metric, METRICS[metric].label),
                 stem=folder / f"rd-{metric}",
             )
     return paths
+
+
+def _as_plotted(metric: str, curve: Curve) -> Curve:
+    """Return the curve with MS-SSIM in decibels, as papers draw it, and all else as it is."""
+    if metric != "ms_ssim":
+        return curve
+    return replace(curve, qualities=tuple(-10 * math.log10(max(1 - value, 1e-9)) for value in curve.qualities))
 
 
 def match_tasks(results: Results, pictures: Sequence[Picture], bpp: float) -> list[MatchTask]:

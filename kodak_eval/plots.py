@@ -16,6 +16,9 @@ DPI = 200
 WIDTH, HEIGHT = 9.0, 5.2
 """Of the figure, in inches."""
 
+MIDDLE_RATE = 0.5
+"""Bits a pixel at which the legends' order is taken."""
+
 
 def chosen_published(curves: Sequence[Curve]) -> list[Curve]:
     """Return the published curves of the static plot, in the order of ``PLOTTED_PUBLISHED``."""
@@ -57,7 +60,7 @@ def plot_rate_distortion(
     }
     with pyplot.rc_context(style):
         figure = pyplot.figure(figsize=(WIDTH, HEIGHT))
-        axes = figure.add_axes((0.065, 0.17, 0.63, 0.76))
+        axes = figure.add_axes((0.075, 0.17, 0.62, 0.76))
         _draw(axes, measured, published)
         _limit(axes, [*measured, *published], greatest_rate)
         axes.set_xlabel("bits per pixel (whole file)")
@@ -113,13 +116,21 @@ def _limit(axes, curves: Sequence[Curve], greatest_rate: float) -> None:
 
 def _legends(axes, published: bool) -> None:
     style = {"loc": "upper left", "frameon": False, "fontsize": 7.5, "alignment": "left", "title_fontsize": 8}
-    measured = [line for line in axes.lines if line.get_gid() == "measured"]
-    others = [line for line in axes.lines if line.get_gid() == "published"]
-    first = axes.legend(handles=measured[::-1], title="Measured", bbox_to_anchor=(1.01, 1.02), **style)
+    lines = sorted(axes.lines, key=_height, reverse=True)
+    measured = [line for line in lines if line.get_gid() == "measured"]
+    others = [line for line in lines if line.get_gid() == "published"]
+    first = axes.legend(handles=measured, title="Measured", bbox_to_anchor=(1.01, 1.02), **style)
     if published:
         axes.add_artist(first)
         top = 1.02 - 0.042 * (len(measured) + 2)
         axes.legend(handles=others, title="Published", bbox_to_anchor=(1.01, top), **style)
+
+
+def _height(line) -> float:
+    """Return where a curve runs in the middle of the plot: legends name the uppermost first."""
+    import numpy as np
+
+    return float(np.interp(MIDDLE_RATE, *line.get_data()))
 
 
 def _sources(published: Sequence[Curve]) -> str:

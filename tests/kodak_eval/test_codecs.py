@@ -5,12 +5,15 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
+from kodak_eval import datasets
 from kodak_eval.codecs import ANCHORS, Codec, codec_from_name, default_codecs
 from kodak_eval.codecs.catalogue import VARIANTS
 from kodak_eval.codecs.compressai_zoo import CompressaiModel
 from kodak_eval.errors import CodecUnavailableError, EvaluationError
+from kodak_eval.speed import measure_speeds
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +109,24 @@ def test_default_codecs_name_what_is_missing():
     assert {codec.name for codec in usable} | set(missing) == {*ANCHORS, "nicodec-no-such-model"}
 
 
-def test_compressai_round_trip(pixels):
-    codec = available(CompressaiModel("bmshj2018-factorized"))
-    decoded = codec.decode(codec.encode(pixels, 1))
-    assert decoded.shape == pixels.shape
+@pytest.mark.parametrize("architecture", ["bmshj2018-factorized", "mbt2018-mean", "cheng2020-anchor"])
+def test_compressai_round_trip(architecture, pixels):
+    codec = available(CompressaiModel(architecture))
+    crop = np.ascontiguousarray(pixels[:60, :70])  # padded to 64x128 and cut again
+    encoded = codec.encode(crop, 1)
+    decoded = codec.decode(encoded)
+    assert decoded.shape == crop.shape
+    assert np.array_equal(decoded, codec.decode(encoded))
     assert not codec.trained
+
+
+def test_compressai_in_the_table_of_times(pixels, tmp_path):
+    codec = available(CompressaiModel("bmshj2018-factorized", settings=(1,)))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (result,) = measure_speeds([codec], datasets.load("a", tmp_path).pictures, threads=1)
+    assert result.error == ""
+    assert result.encode_seconds > 0 < result.decode_seconds
+    assert result.load_seconds > 0.1  # importing torch and CompressAI is loading, and apart
 
 
 def test_nicodec_round_trip(pixels, tmp_path):

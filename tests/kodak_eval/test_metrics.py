@@ -2,6 +2,8 @@
 
 import io
 import math
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -95,3 +97,62 @@ def test_networks_without_weights_say_where_to_put_them(name, pair, tmp_path, mo
     chosen, missing = metrics.choose(None)
     assert name in missing
     assert "psnr" in chosen
+
+
+class Difference(torch.nn.Module):
+    """Stands for LPIPS and DISTS: the mean absolute difference of what it is given."""
+
+    def __init__(self, **options):
+        super().__init__()
+        assert options in ({}, {"net": "alex", "verbose": False})
+
+    def forward(self, x, y):
+        assert not self.training
+        return (x - y).abs().mean()
+
+
+@pytest.fixture
+def fresh_networks():
+    """Loaded networks are kept in the process: forget them before and after."""
+    perceptual._network.cache_clear()
+    yield
+    perceptual._network.cache_clear()
+
+
+@pytest.mark.parametrize(("name", "module", "scale"), [("lpips", "lpips", 2), ("dists", "DISTS_pytorch", 1)])
+def test_networks_are_loaded_where_their_weights_lie(
+    name, module, scale, pair, tmp_path, monkeypatch, fresh_networks
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = tmp_path / "hub" / "checkpoints" / perceptual.BACKBONES[name]
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"the package reads them")
+    package = types.ModuleType(module)
+    package.LPIPS = package.DISTS = Difference
+    monkeypatch.setitem(sys.modules, module, package)
+    expected = np.abs(pair[0].astype(float) - pair[1]).mean() / 255 * scale  # LPIPS takes -1 to 1, DISTS 0 to 1
+    assert metrics.METRICS[name].compute(*pair) == pytest.approx(expected, rel=1e-5)
+    assert metrics.METRICS[name].compute(pair[0], pair[0]) == 0
+    assert metrics.choose([name]) == ([name], {})
+
+
+@pytest.mark.parametrize(("name", "module"), [("lpips", "lpips"), ("dists", "DISTS_pytorch")])
+def test_networks_whose_package_is_missing_or_broken_say_so(
+    name, module, pair, tmp_path, monkeypatch, fresh_networks
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = tmp_path / "hub" / "checkpoints" / perceptual.BACKBONES[name]
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MetricUnavailableError, match=f"{name.upper()} cannot be loaded .*pip install {name}"):
+        metrics.METRICS[name].compute(*pair)
+
+    def damaged(**options):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    package = types.ModuleType(module)
+    package.LPIPS = package.DISTS = damaged
+    monkeypatch.setitem(sys.modules, module, package)
+    with pytest.raises(MetricUnavailableError, match="nms does not exist"):
+        metrics.METRICS[name].compute(*pair)

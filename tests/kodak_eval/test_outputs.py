@@ -152,7 +152,7 @@ def test_search_comes_near_any_size_between_the_known_ones(step):
         assert setting not in points
         points[setting] = sizes(setting)
     best = min(points, key=lambda s: abs(points[s] - 0.4))
-    assert abs(points[best] / 0.4 - 1) <= (0.05 if step == 1 else 0.03)
+    assert abs(points[best] / 0.4 - 1) <= 0.05
 
 
 def test_search_asks_for_the_limit_when_all_known_sizes_are_on_one_side():
@@ -187,6 +187,37 @@ def test_subsets_and_unknown_sets(pictures):
         evaluation.open_dataset(str(pictures), None, fetch=True, limit=0, progress=quiet)
     with pytest.raises(EvaluationError, match="codecs asked for twice: webp"):
         evaluation.choose_codecs(evaluation.Options(Path(), Path(), codecs=("webp", "webp:method=6")))
+
+
+def test_variants_are_measured_in_a_default_run_on_the_known_set_only(finished):
+    dataset = finished[0].dataset
+    default = evaluation.Options(Path(), Path())
+
+    def names(dataset, options=default, metrics=("psnr",)):
+        return [codec.name for codec in evaluation._variants(dataset, options, metrics)]
+
+    assert names(dataset) == ["jpeg-plain", "jpeg2000-plain", "webp-m4"]
+    assert names(dataset, metrics=("ms_ssim",)) == []
+    assert names(dataset, dataclasses.replace(default, codecs=("webp",))) == []
+    assert names(dataclasses.replace(dataset, verified=False)) == []
+    assert names(dataclasses.replace(dataset, name="clic-mobile")) == []
+
+
+def test_agreement_is_in_results_and_can_be_printed(finished):
+    from kodak_eval.agreement import agreement_table, from_results
+
+    results, _, _ = finished
+    assert as_json(results)["agreement"] == {"tolerance": 6, "rows": [], "curves": [], "codecs": {}}
+    own = {curve.name: curve for curve in results.published("psnr")}
+    averages = dict(results.averages)
+    live = tuple(dataclasses.replace(own[label], name=name) for name, label in (("jpeg", "JPEG"), ("webp", "WebP")))
+    averages["psnr"] = dataclasses.replace(averages["psnr"], curves=live)
+    agreeing = dataclasses.replace(results)
+    agreeing.averages = averages
+    (row,) = as_json(agreeing)["agreement"]["rows"]
+    assert row["best_gap"] == pytest.approx(0)
+    assert agreement_table(agreeing.agreements).row_count == 1
+    assert from_results(as_json(agreeing)) == agreeing.agreements
 
 
 @pytest.fixture(scope="module")
