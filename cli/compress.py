@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nicodec import DEFAULT_CODEC
-from nicodec_cli import options
+from nicodec_cli import options, splat
 from nicodec_cli.console import UsageError
+from nicodec_cli.splat import FitRequest
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Request:
         device: torch device.
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
+        fit: what the codec that fits is asked for.
 
     """
 
@@ -73,6 +76,7 @@ class Request:
     device: str
     strip: tuple[str, ...]
     max_pixels: int | None
+    fit: FitRequest = field(default_factory=FitRequest)
 
 
 def compress(
@@ -116,6 +120,10 @@ def compress(
         list[Strippable] | None,
         typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
     ] = None,
+    gaussians: splat.Count = None,
+    seconds: splat.Seconds = None,
+    iterations: splat.Iterations = None,
+    preview: splat.Preview = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
     force: options.Force = False,
@@ -141,8 +149,12 @@ def compress(
         device=device,
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
+        fit=FitRequest(
+            gaussians, seconds, iterations, preview, shows=jobs == 1 and not quiet and sys.stderr.isatty()
+        ),
     )
-    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
+    request.fit.check(codec)
+    goals = {"--gaussians": gaussians, "-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
     given = [name for name, value in goals.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} contradict each other; give one of them")
@@ -201,7 +213,8 @@ def compress_task(task: Task, request: Request) -> Done:
     seconds = time.perf_counter() - start
     model = options.load_model(request.codec, request.device)
     start = time.perf_counter()
-    data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr)
+    encoder = request.fit.arguments(task) if model.codec.fits else {}
+    data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr, **encoder)
     return Done(
         data=data,
         bytes_in=len(raw),

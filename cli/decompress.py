@@ -42,6 +42,13 @@ def decompress(
             show_default="as OUT ends, else png",
         ),
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", min=0.01, max=64, metavar="F", help="splat: draw F times as wide and high."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="WxH", help="splat: draw W by H pixels: 1920x1280.")
+    ] = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
     force: options.Force = False,
@@ -80,8 +87,12 @@ def decompress(
     if format is None and target is not None and target.suffix.lower() not in PICTURE_SUFFIXES:
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
+    if scale is not None and size is not None:
+        raise UsageError("--scale and --size contradict each other; give one of them")
     work = partial(
         decompress_task,
+        scale=scale,
+        size=None if size is None else options.parse_size(size),
         format=format,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
@@ -89,7 +100,15 @@ def decompress(
     raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
 
 
-def decompress_task(task: Task, *, format: str | None, device: str, max_pixels: int) -> Done:
+def decompress_task(
+    task: Task,
+    *,
+    format: str | None,
+    device: str,
+    max_pixels: int,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+) -> Done:
     """Decompress the .nic file of a task.
 
     Args:
@@ -97,6 +116,8 @@ def decompress_task(task: Task, *, format: str | None, device: str, max_pixels: 
         format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
+        scale: how many times as wide and high it is drawn; None for its own size.
+        size: width and height to draw; None for its own.
 
     Raises:
         NicodecError: as `nicodec.decompress` does.
@@ -115,7 +136,9 @@ def decompress_task(task: Task, *, format: str | None, device: str, max_pixels: 
     header = container.read_picture(raw, limits).header  # the whole file is checked before torch is loaded
     model = options.load_model(header.model, device)
     start = time.perf_counter()
-    picture = model.decompress_picture(raw, limits=limits)
+    if scale is not None:
+        size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
+    picture = model.decompress_picture(raw, limits=limits, size=size)
     if format is None:
         format = DEFAULT_FORMAT if task.target is None else task.target.suffix
     out = io.BytesIO()

@@ -15,12 +15,12 @@ def models(as_json: options.Json = False) -> None:
 
     They are those of the package, and those in the folders that the variable NICODEC_MODELS lists.
     """
-    from nicodec.zoo import WEIGHTS_NAME, installed_models
+    from nicodec.zoo import installed_models
 
     rows = []
     for entry in installed_models():
-        weights = entry.folder / WEIGHTS_NAME
-        size = weights.stat().st_size if weights.is_file() else None
+        weights = entry.weights
+        size = weights.stat().st_size if weights is not None and weights.is_file() else None
         if as_json:
             facts = {
                 "name": entry.name,
@@ -33,6 +33,7 @@ def models(as_json: options.Json = False) -> None:
             continue
         mark = " (default)" if entry.name == DEFAULT_CODEC else ""
         weight = "missing" if size is None else console.bytes_text(size)
+        weight = "none needed" if weights is None else weight
         rows.append([f"{entry.name}{mark}", entry.fingerprint.hex(), weight, str(entry.folder)])
     if rows:
         for line in console.table(["model", "fingerprint", "weights", "folder"], rows):

@@ -65,6 +65,14 @@ def parse_bytes(text: str) -> int:
     return count
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Read a size such as "1920x1280" as width and height; UsageError for another text."""
+    match = re.fullmatch(r"([1-9]\d{0,9})\s*[x\u00d7]\s*([1-9]\d{0,9})", text.strip(), re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise UsageError(f"--size {text}: not a size; give width x height in pixels: 1920x1280")
+    return int(match[1]), int(match[2])
+
+
 def load_model(key: str | bytes, device: str) -> Model:
     """Load a model by name, folder or fingerprint on a torch device; quick from the second time on.
 

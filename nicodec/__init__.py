@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nicodec import errors
+from nicodec.reading import read_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +81,7 @@ def compress(
     size: int | None = None,
     psnr: float | None = None,
     codec: str | os.PathLike[str] = DEFAULT_CODEC,
+    **encoder: Any,
 ) -> bytes:
     """Compress a picture into the bytes of a .nic file.
 
@@ -91,6 +93,7 @@ def compress(
         size: most bytes of the whole file.
         psnr: least PSNR in dB (RGB, 8 bits).
         codec: name of a model, or its folder.
+        encoder: further arguments of the codec's encoder, such as `gaussians` of "splat".
 
     Raises:
         QualityError: a number is out of range or cannot be reached.
@@ -99,17 +102,20 @@ def compress(
         UnknownModelError: no such model.
 
     """
-    return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr)
+    return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr, **encoder)
 
 
-def decompress(data: Any, *, limits: Limits | None = None) -> Image.Image:
+def decompress(data: Any, *, limits: Limits | None = None, size: tuple[int, int] | None = None) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
 
     Args:
         data: the bytes of a file, a path, or a binary file.
         limits: what a file may ask for.
+        size: width, height to draw the picture at; for files of codecs that have no pixels of their own
+            ("splat").
 
     Raises:
+        QualityError: a size is given for a codec that cannot draw at any.
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
         LimitError: it is larger than the limits allow.
@@ -119,9 +125,9 @@ def decompress(data: Any, *, limits: Limits | None = None) -> Image.Image:
     from nicodec.model import Model
     from nicodec.zoo import find_model
 
-    raw, limits = _read(data), limits or container.DEFAULT_LIMITS
+    raw, limits = read_bytes(data), limits or container.DEFAULT_LIMITS
     header = container.read_picture(raw, limits).header
-    return Model(find_model(header.model)).decompress(raw, limits=limits)
+    return Model(find_model(header.model)).decompress(raw, limits=limits, size=size)
 
 
 def info(data: Any) -> Info:
@@ -137,7 +143,7 @@ def info(data: Any) -> Info:
     from nicodec import container
     from nicodec.zoo import find_model
 
-    raw = _read(data)
+    raw = read_bytes(data)
     stored = container.read_picture(raw, container.Limits(0, 0))
     header = stored.header
     try:
@@ -156,17 +162,3 @@ def info(data: Any) -> Info:
         bpp=8 * len(raw) / (header.width * header.height),
         sections=container.section_sizes(raw),
     )
-
-
-def _read(data: Any) -> bytes:
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    if hasattr(data, "read"):
-        return data.read()
-    try:
-        with open(data, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise errors.InputError(
-            f"{data}: cannot be read ({error.strerror}); give a .nic file or its bytes"
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +15,19 @@ from torch import Tensor
 
 from nicodec import container, media
 from nicodec.errors import QualityError
+from nicodec.search import QUALITY_STEPS, search_all, search_few
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 if TYPE_CHECKING:
     from nicodec.codecs.base import Codec
 
 QUALITY_DEFAULT = 50
+SIZE_MARGIN, SIZE_SLOPE = math.log(1 / 0.96), 0.021
+"""A codec that fits is content with a file of 96 % of the size allowed; what a half step adds, as a logarithm."""
+
+PSNR_MARGIN, PSNR_SLOPE = 0.25, 0.08
+"""It is content with so many dB more than asked for; what a half step adds."""
+
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -68,6 +75,7 @@ class Model:
         bpp: float | None = None,
         size: int | None = None,
         psnr: float | None = None,
+        **encoder: Any,
     ) -> bytes:
         """Compress a picture.
 
@@ -78,6 +86,7 @@ class Model:
             bpp: most bits a pixel, whole file.
             size: most bytes, whole file.
             psnr: least PSNR in dB (RGB, 8 bits).
+            encoder: further arguments of the codec's `encode`.
 
         Returns:
             The bytes of a .nic file.
@@ -97,15 +106,15 @@ class Model:
         if bpp is not None:
             size = math.floor(bpp * picture.width * picture.height / 8)
         if size is not None:
-            return self._search_size(picture, size)
+            return self._search_size(picture, size, encoder)
         if psnr is not None:
-            return self._search_psnr(picture, psnr)
-        return self._compress(picture, half_steps(QUALITY_DEFAULT if quality is None else quality))
+            return self._search_psnr(picture, psnr, encoder)
+        return self._compress(picture, half_steps(QUALITY_DEFAULT if quality is None else quality), encoder)
 
-    def _compress(self, picture: media.Picture, quality: int) -> bytes:
+    def _compress(self, picture: media.Picture, quality: int, encoder: dict[str, Any]) -> bytes:
         x = self._pad(_to_tensor(picture).to(self.device))
         with _fast_float(self.device):
-            payload, checksum = self.codec.encode(x, torch.tensor([quality], device=self.device))
+            payload, checksum = self.codec.encode(x, torch.tensor([quality], device=self.device), **encoder)
         return container.write_picture(
             container.Picture(
                 header=container.Header(self.entry.fingerprint, picture.width, picture.height, quality),
@@ -123,39 +132,52 @@ class Model:
         right, bottom = -x.shape[3] % self.codec.alignment, -x.shape[2] % self.codec.alignment
         return F.pad(x, (0, right, 0, bottom), mode="replicate")
 
-    def _search_size(self, picture: media.Picture, size: int) -> bytes:
+    def _search_size(self, picture: media.Picture, size: int, encoder: dict[str, Any]) -> bytes:
         """The best quality whose file has at most `size` bytes."""
-        data = _last_where(lambda q: self._compress(picture, q), lambda data: len(data) <= size)
+
+        def attempt(q: int) -> tuple[bytes, float]:
+            data = self._compress(picture, q, encoder)
+            return data, math.log(size / len(data))
+
+        data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if self.codec.fits else search_all(attempt)
         if data is None:
-            smallest = len(self._compress(picture, 0))
+            smallest = len(self._compress(picture, 0, encoder))
             raise QualityError(
                 f"{size} bytes cannot be reached: the smallest file of this picture has {smallest}; scale the "
                 "picture down, or drop its metadata"
             )
         return data
 
-    def _search_psnr(self, picture: media.Picture, psnr: float) -> bytes:
+    def _search_psnr(self, picture: media.Picture, psnr: float, encoder: dict[str, Any]) -> bytes:
         """The smallest file whose PSNR is at least `psnr` dB."""
 
-        def attempt(q: int) -> bytes:
-            return self._compress(picture, 200 - q)
-
-        def good(data: bytes) -> bool:
+        def attempt(q: int) -> tuple[bytes, float]:
+            data = self._compress(picture, QUALITY_STEPS - q, encoder)
             decoded = self._decode(container.read_picture(data, container.Limits(0, 0)))
             error = np.mean((decoded.astype(np.float64) - picture.pixels) ** 2)
-            return error == 0 or 10 * math.log10(255**2 / error) >= psnr
+            return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
 
-        data = _last_where(attempt, good)
+        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if self.codec.fits else search_all(attempt)
         if data is None:
             raise QualityError(f"{psnr} dB cannot be reached on this picture, not even at quality 100")
         return data
 
-    def decompress(self, data: bytes, *, limits: container.Limits = container.DEFAULT_LIMITS) -> Image.Image:
+    def decompress(
+        self,
+        data: bytes,
+        *,
+        limits: container.Limits = container.DEFAULT_LIMITS,
+        size: tuple[int, int] | None = None,
+    ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        return media.to_pil(self.decompress_picture(data, limits=limits))
+        return media.to_pil(self.decompress_picture(data, limits=limits, size=size))
 
     def decompress_picture(
-        self, data: bytes, *, limits: container.Limits = container.DEFAULT_LIMITS
+        self,
+        data: bytes,
+        *,
+        limits: container.Limits = container.DEFAULT_LIMITS,
+        size: tuple[int, int] | None = None,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
         stored = container.read_picture(data, limits)
@@ -163,21 +185,31 @@ class Model:
         if header.model != self.entry.fingerprint:
             find_model(header.model)
             raise QualityError(f"the file was written by model {header.model.hex()}, not by {self.name}")
-        pixels = self._decode(stored)
+        if size is not None:
+            if not self.codec.resizable:
+                raise QualityError(
+                    f"{self.name} pictures have one size; decompress it, then scale it with another tool"
+                )
+            limits.check_pixels(*size)
+        pixels = self._decode(stored, size)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
+            if size is not None:
+                alpha = np.asarray(Image.fromarray(alpha).resize(size))
         return media.Picture(pixels, alpha, stored.icc, stored.exif, stored.xmp)
 
-    def _decode(self, stored: container.Picture) -> np.ndarray:
-        """uint8 (H, W, 3 or 1)."""
+    def _decode(self, stored: container.Picture, drawn: tuple[int, int] | None = None) -> np.ndarray:
+        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
         header = stored.header
+        width, height = drawn or (header.width, header.height)
+        options = {"drawn": (height, width)} if drawn else {}
         align = self.codec.alignment
         size = (-(-header.height // align) * align, -(-header.width // align) * align)
         with _fast_float(self.device):
             quality = torch.tensor([header.quality], device=self.device)
-            x = self.codec.decode(stored.payload, stored.symbol_checksum, size, quality)
-            x = x[0, :, : header.height, : header.width].float()
+            x = self.codec.decode(stored.payload, stored.symbol_checksum, size, quality, **options)
+            x = x[0, :, :height, :width].float()
             if stored.grey:
                 x = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(0, keepdim=True)
             x = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
@@ -197,16 +229,3 @@ def _to_tensor(picture: media.Picture) -> Tensor:
     """(1, 3, H, W) float32 in [0, 1]; grey is repeated."""
     x = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None].float() / 255
     return x.expand(1, 3, -1, -1)
-
-
-def _last_where(attempt: Callable[[int], bytes], good: Callable[[bytes], bool]) -> bytes | None:
-    """Bisect 0..200 for the last q whose attempt is good, goodness being monotone; None if none is."""
-    low, high, best = 0, 200, None
-    while low <= high:
-        middle = (low + high + 1) // 2
-        data = attempt(middle)
-        if good(data):
-            best, low = data, middle + 1
-        else:
-            high = middle - 1
-    return best

@@ -33,6 +33,12 @@ PACKAGED: dict[str, tuple[str, str]] = {
 }
 
 
+WITHOUT_WEIGHTS: dict[str, str] = {
+    # fingerprint: name and codec family. Append only. The bytes are the SHA-256's first of "nicodec splat 1".
+    "a517fb79": "splat",
+}
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """An installed model.
@@ -47,6 +53,11 @@ class ModelEntry:
     name: str
     fingerprint: bytes
     folder: Path
+
+    @property
+    def weights(self) -> Path | None:
+        """The weight file; None for a codec whose files explain themselves."""
+        return None if self.fingerprint.hex() in WITHOUT_WEIGHTS else self.folder / WEIGHTS_NAME
 
 
 def fingerprint_of(weights: Path) -> bytes:
@@ -63,6 +74,7 @@ def installed_models() -> list[ModelEntry]:
     """The package's models, then those of NICODEC_MODELS (folders of model folders), without torch."""
     root = _package_folder()
     entries = [ModelEntry(name, bytes.fromhex(key), root / folder) for key, (name, folder) in PACKAGED.items()]
+    entries += [ModelEntry(name, bytes.fromhex(key), root / name) for key, name in WITHOUT_WEIGHTS.items()]
     for place in filter(None, os.environ.get("NICODEC_MODELS", "").split(os.pathsep)):
         for weights in sorted(Path(place).glob(f"*/{WEIGHTS_NAME}")):
             entries.append(ModelEntry(weights.parent.name, fingerprint_of(weights), weights.parent))
@@ -105,7 +117,9 @@ def load_codec(entry: ModelEntry, device: str) -> Codec:
     """
     from nicodec.codecs import build_codec
 
-    path = entry.folder / WEIGHTS_NAME
+    path = entry.weights
+    if path is None:
+        return build_codec(WITHOUT_WEIGHTS[entry.fingerprint.hex()], {}).eval().to(device)
     about, tensors = read_weights(path)
     if fingerprint_of(path) != entry.fingerprint:
         raise UnknownModelError(f"{path} was changed since it was released; install nicodec again")

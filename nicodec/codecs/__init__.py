@@ -11,7 +11,7 @@ def build_codec(family: str, config: dict[str, Any]) -> Codec:
     """A codec with untrained weights.
 
     Args:
-        family: "hyperprior".
+        family: "hyperprior" or "splat".
         config: fields of the family's configuration.
 
     """
@@ -19,4 +19,8 @@ def build_codec(family: str, config: dict[str, Any]) -> Codec:
         from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig
 
         return Hyperprior(HyperpriorConfig(**config))
-    raise ValueError(f"unknown codec family {family!r}; known: hyperprior")
+    if family == "splat":
+        from nicodec.codecs.splat import Splat, SplatConfig
+
+        return Splat(SplatConfig(**config))
+    raise ValueError(f"unknown codec family {family!r}; known: hyperprior, splat")

@@ -20,6 +20,12 @@ class Codec(nn.Module, ABC):
     alignment: int
     """Sides must be multiples of this many pixels."""
 
+    resizable = False
+    """Whether `decode` takes a size to draw at."""
+
+    fits = False
+    """Whether encoding is a fit of seconds or minutes, so that a search should try few qualities."""
+
     @abstractmethod
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """Hand every symbol to `coder`, in the order of the stream.

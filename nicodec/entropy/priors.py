@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.entropy.tables import (
+    PRECISION_BITS,
     SCALE_MIN,
     SCALE_STEP,
     SCALES,
@@ -336,3 +337,49 @@ class Factorized:
         count = self.shape[2] * self.shape[3]
         index = np.repeat(np.arange(len(frequencies), dtype=np.uint16), count)
         return [Table(half_width, row) for row in frequencies], index
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """Symbols that are coded by tables given as such.
+
+    Attributes:
+        table: the tables.
+        index: int64 (B, C, H, W), which table each symbol has.
+        where: bool, broadcastable to index: the elements that are coded. None: all of them.
+
+    """
+
+    table: Sequence[Table]
+    index: Tensor
+    where: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return tuple(self.index.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.index.device
+
+    def bits(self, x: Tensor) -> Tensor:
+        """−log2 of the probability of the nearest symbols (there is no gradient); an escape counts 9 bits more."""
+        symbols, index = _flat(torch.round(x)), _flat(self.index)
+        bits = np.zeros(len(symbols))
+        for number in np.unique(index):
+            table, own = self.table[number], index == number
+            values = symbols[own]
+            outside = np.abs(values) > table.half_width
+            entry = np.where(outside, table.half_width + 1, values) + table.half_width
+            bits[own] = PRECISION_BITS - np.log2(table.frequencies[entry]) + 9.0 * outside
+        return torch.from_numpy(bits.astype(np.float32)).view(self.shape).to(self.device)
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return self.where
+
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+        """See `TablePrior.tables`."""
+        return self.table, _flat(self.index).astype(np.uint16)

@@ -259,3 +259,29 @@ def test_eval_hands_its_arguments_on(run, monkeypatch):
     assert "No such option: --limits" in result.err
     monkeypatch.setitem(sys.modules, "nicodec_cli.evaluate", None)
     assert 'pip install "nicodec[eval]"' in run("eval", "kodak").err
+
+
+def test_splats_are_fitted_and_drawn_at_any_size(run, place):
+    photograph().save("photo.png")
+    fitted = run(
+        "compress", "photo.png", "--codec", "splat", "--gaussians", "30", "--iterations", "10", "--preview", "fit"
+    )
+    assert (fitted.code, fitted.out) == (0, b"")
+    assert [path.name for path in Path("fit").iterdir()] == ["photo-0010.png"]
+    assert json.loads(run("info", "--json", "photo.nic").out)["model"] == "splat"
+    for options, size in ((["--scale", "2"], (128, 96)), (["--size", "30x20"], (30, 20)), ([], (64, 48))):
+        assert run("decompress", "photo.nic", "-f", "-o", "back.png", *options).code == 0
+        with Image.open("back.png") as back:
+            assert back.size == size
+
+
+def test_options_of_splats_are_refused_elsewhere(run, place):
+    photograph().save("photo.png")
+    result = run("compress", "photo.png", "--codec", "tiny", "--gaussians", "30")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "--gaussians is for --codec splat" in result.err
+    run("compress", "photo.png", "--codec", "tiny")
+    assert "one size" in run("decompress", "photo.nic", "-f", "--scale", "2").err
+    assert run("decompress", "photo.nic", "--scale", "2", "--size", "3x3").code == 2
+    assert run("decompress", "photo.nic", "--size", "3by3").code == 2
+    assert run("compress", "photo.png", "--codec", "splat", "--gaussians", "9", "-q", "4").code == 2

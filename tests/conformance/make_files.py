@@ -1,4 +1,4 @@
-"""Write the conformance files of the installed model: python -m tests.conformance.make_files
+"""Write the conformance files of the installed models: python -m tests.conformance.make_files
 
 Run it only when a model is released; files of released models stay as they are, and decode for ever.
 """
@@ -27,6 +27,10 @@ CASES = {
     "grey-q40": (smooth_picture(90, 90, 4)[..., 0], 40),
     "alpha-q30": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 30),
     "one-pixel-q90": (np.full((1, 1, 3), (10, 200, 90), dtype=np.uint8), 90),
+}
+SPLAT_CASES = {
+    "splat-colour": (smooth_picture(120, 200, 1), 60),
+    "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80),
 }
 
 
@@ -68,8 +72,10 @@ def facts(data: bytes) -> dict[str, object]:
 def main() -> None:
     """Write all files and facts.json."""
     known = {}
-    for name, (picture, quality) in CASES.items():
-        data = nicodec.compress(picture, quality)
+    cases = [(name, "hyperprior", *case) for name, case in CASES.items()]
+    cases += [(name, "splat", *case) for name, case in SPLAT_CASES.items()]
+    for name, codec, picture, quality in cases:
+        data = nicodec.compress(picture, quality, codec=codec)
         (FOLDER / f"{name}.nic").write_bytes(data)
         known[name] = facts(data)
     (FOLDER / "facts.json").write_text(json.dumps(known, separators=(",", ":")).replace("},", "},\n") + "\n")

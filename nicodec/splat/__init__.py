@@ -1,0 +1,5 @@
+"""Pictures as sums of Gaussians: fitting, drawing at any size."""
+
+from nicodec.splat.picture import Picture
+
+__all__ = ["Picture"]
