@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,6 +33,9 @@ EXTENT = 3.0
 """Deviations at which a Gaussian ends."""
 
 CUT = math.exp(-(EXTENT**2) / 2)
+
+KERNELS = "cuda"
+"""Where the Triton kernels run: "cuda", "always" (under Triton's interpreter, in tests), or "never"."""
 
 CHUNK = 2**19
 """Weights worked on at a time: few enough for a processor's cache."""
@@ -132,6 +136,10 @@ class _Sum(torch.autograd.Function):
         c = colour.new_zeros(groups * GROUP, 6).index_copy_(0, bins.slot, coefficients)
         k = colour.new_zeros(groups * GROUP, 3).index_copy_(0, bins.slot, colour).view(groups, GROUP, 3)
         out = colour.new_zeros(tiles, 3, TILE * TILE)
+        ctx.bins, ctx.kernel = bins, _kernel(colour)
+        if ctx.kernel:
+            ctx.save_for_backward(c, k)
+            return ctx.kernel.forward(c, k, bins)
         weights = []
         for part in _chunks(groups):
             w = (c[part.start * GROUP : part.stop * GROUP] @ monomials).exp_()
@@ -140,12 +148,14 @@ class _Sum(torch.autograd.Function):
             if any(ctx.needs_input_grad):
                 weights.append(w)
         ctx.save_for_backward(k, monomials, *weights)
-        ctx.bins = bins
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         bins: Bins = ctx.bins
+        if ctx.kernel:
+            to_coefficients, to_colour = ctx.kernel.backward(*ctx.saved_tensors, bins, gradient)
+            return to_coefficients[bins.slot], to_colour.view(-1, 3)[bins.slot], None
         k, monomials, *weights = ctx.saved_tensors
         to_colour, to_coefficients = torch.empty_like(k), k.new_empty(len(k) * GROUP, 6)
         for part, w in zip(_chunks(len(k)), weights, strict=True):
@@ -162,6 +172,17 @@ class _Sum(torch.autograd.Function):
                 )
         to_colour = to_colour.view(-1, 3)[bins.slot]
         return to_coefficients[bins.slot] if ctx.needs_input_grad[0] else None, to_colour, None
+
+
+def _kernel(x: Tensor) -> ModuleType | None:
+    """The Triton kernels, where they can run."""
+    if KERNELS == "never" or x.dtype != torch.float32 or not (x.is_cuda or KERNELS == "always"):
+        return None
+    try:
+        from nicodec.splat import kernel
+    except ImportError:
+        return None
+    return kernel
 
 
 def _chunks(groups: int) -> list[slice]:
