@@ -1,5 +1,6 @@
 """The Pillow plugin."""
 
+import functools
 import io
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def test_a_loaded_image_is_like_any_other(tmp_path):
         image.verify()
 
 
+@functools.cache  # a profile holds the second in which it was made
 def profile(space):
     from PIL import ImageCms
 
