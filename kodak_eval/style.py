@@ -42,6 +42,7 @@ PLOTTED_PUBLISHED = (
     "QARV",
     "Cool-chic 5.0",
     "COIN",
+    "COIN++",
     "MS-ILLM",
 )
 """Published curves of the static plots and of the report at its opening; the report has all."""
@@ -57,6 +58,7 @@ PUBLISHED_COLOURS = (
     "#c774a8",
     "#999999",
     "#8a5a44",
+    "#d0a0a0",
 )
 
 
