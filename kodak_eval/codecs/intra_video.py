@@ -7,7 +7,9 @@ as a reader of BPG does from its header; bare streams save that header's dozen b
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -148,6 +150,19 @@ class X265:
         return planes_to_rgb(*planes, matrix=MATRIX, full_range=True, bits=self.bits)
 
 
+@contextlib.contextmanager
+def _own_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does where it may (as root): it gives its caller real-time priority, for good."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 @dataclass(frozen=True)
 class SvtAv1:
     """AV1 intra 4:2:0 by SVT-AV1, tuned for PSNR; the setting is the constant QP, 1 to 63.
@@ -202,7 +217,8 @@ class SvtAv1:
         """Return the AV1 bitstream of (H, W, 3) uint8 pixels."""
         os.environ.setdefault("SVT_LOG", "1")  # errors only; read by the library at its first use
         planes = rgb_to_planes(pixels, matrix=MATRIX, full_range=True, chroma="420")
-        return encode_intra(planes, "libsvtav1", "yuv420p", self.options(setting))
+        with _own_priority():
+            return encode_intra(planes, "libsvtav1", "yuv420p", self.options(setting))
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return (H, W, 3) uint8 pixels."""
