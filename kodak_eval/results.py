@@ -121,7 +121,7 @@ def as_json(results: Results) -> dict[str, Any]:
         {
             "format": FORMAT,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": [Path(sys.argv[0]).name.replace("__main__.py", "nicodec"), *sys.argv[1:]],
             "seconds": results.seconds,
             "machine": machine(),
             "dataset": {

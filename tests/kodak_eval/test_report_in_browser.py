@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from kodak_eval.style import PLOTTED_PUBLISHED
+
 from .test_outputs import finished  # noqa: F401 - a fixture
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -34,7 +36,7 @@ def dump(finished, tmp_path_factory):  # noqa: F811
 
 def test_page_opens_and_draws(dump):
     page = dump()
-    assert page.count("data-label=") == 2 + 10  # measured, and the usual published ones
+    assert page.count("data-label=") == 2 + len(PLOTTED_PUBLISHED)
     assert "Rounding <b>&" in page
     assert len(re.findall(r'<tr class="published">', page)) >= 30
     assert page.count("<circle") > 20
