@@ -111,7 +111,7 @@ def _network(name: str):
             from DISTS_pytorch import DISTS
 
             return DISTS().eval()
-    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch, or a damaged file
+    except (ImportError, RuntimeError, OSError) as error:  # torchvision of another torch, a damaged or missing file
         package = "lpips" if name == "lpips" else "dists-pytorch"
         raise MetricUnavailableError(
             f"{name.upper()} cannot be loaded ({error}): pip install {package}, and check {weights}"
