@@ -152,7 +152,11 @@ class Gaussian:
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
-        return _gaussian_bits(x.float(), _scale(self.index))
+        bits = _gaussian_bits(x.float(), _scale(self.index))
+        if self.index.is_floating_point():
+            return bits
+        digits = 1 + torch.floor(torch.log2((2 * x.abs()).clamp(min=1)) / 4)
+        return torch.minimum(bits, PRECISION_BITS + 5 * digits)  # what an escape costs
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
