@@ -81,10 +81,14 @@ class MeanContext(nn.Module):
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W); y_hat: (B, latents, H, W), zero where unknown."""
+        if self.training:
+            return self._means(features, y_hat, quality)
+        with torch.autocast(y_hat.device.type, enabled=False):  # a mean of many symbols needs more than bfloat16's 8 bits
+            return self._means(features.float(), y_hat, quality)
+
+    def _means(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         h = self.enter(torch.cat([features, y_hat], 1))
-        h = F.silu(self.block(h, quality)).float()
-        with torch.autocast(h.device.type, enabled=False):  # a mean of many symbols needs more than bfloat16's 8 bits
-            return self.leave(h)
+        return self.leave(F.silu(self.block(h, quality)))
 
 
 class ScaleContext(nn.Module):
@@ -272,11 +276,8 @@ class Hyperprior(Codec):
         h = self.coarse_synthesis(h, quality)
         with torch.autocast(latents.device.type, enabled=False):
             h = F.pixel_shuffle(self.from_latents(h), 2)
-        if self.training:
-            h = self.fine_synthesis(h, quality)
+        h = self.fine_synthesis(h, quality)
         with torch.autocast(latents.device.type, enabled=False):
-            if not self.training:  # in bfloat16 a few pixels would differ by two levels from float32's (rule 6)
-                h = self.fine_synthesis(h, quality)
             h = self.from_fine(h)
         return F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
 

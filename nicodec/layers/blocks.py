@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from nicodec.layers.quality import QualityTable
 
+LARGE_CHANNELS = 8
+"""Channels of a scaled block, the first principal components, that hold most of the energy."""
+
 
 class Pointwise(nn.Module):
     """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
@@ -29,7 +32,9 @@ class ResidualBlock(nn.Module):
     The channels are expanded before the depthwise convolution, so that a channel that holds most of the energy
     (a block's mean, say) meets many spatial filters and not one. The last layer starts at zero, so that a stack
     of blocks is the identity before training (DESIGN §6). The stream x stays in float32; only the branch runs in
-    the autocast type. `input_scale`, fixed, brings channels of very different size nearer to each other.
+    the autocast type. `input_scale`, fixed, brings channels of very different size nearer to each other; what the
+    autocast type rounds off the largest of them is fed in beside them, or it would tilt all hidden channels at
+    once and pixels of a bfloat16 decoder would leave those of a float32 one (rule 6 of the numbers contract).
     """
 
     input_scale: Tensor | None
@@ -45,9 +50,18 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        scaled = x if self.input_scale is None else x * self.input_scale
-        branch = self.project(self.depthwise(F.silu(self.expand(scaled))))
+        expanded = self.expand(x) if self.input_scale is None else self._expand_scaled(x * self.input_scale)
+        branch = self.project(self.depthwise(F.silu(expanded)))
         return torch.addcmul(x, branch.to(x.dtype), self.gate(quality).to(x.dtype))
+
+    def _expand_scaled(self, x: Tensor) -> Tensor:
+        device = x.device.type
+        if self.training or not torch.is_autocast_enabled(device):
+            return self.expand(x)
+        large = x[:, :LARGE_CHANNELS]
+        rest = large - large.to(torch.get_autocast_dtype(device)).to(x.dtype)
+        weight = torch.cat([self.expand.weight, self.expand.weight[:, :LARGE_CHANNELS]], 1)
+        return F.conv2d(torch.cat([x, rest], 1), weight[:, :, None, None], self.expand.bias)
 
 
 class BlockStack(nn.ModuleList):
