@@ -64,6 +64,7 @@ class Request:
         device: torch device.
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
+        effort: 1..9; None for the default, and for a codec that fits.
         fit: what the codec that fits is asked for.
 
     """
@@ -76,6 +77,7 @@ class Request:
     device: str
     strip: tuple[str, ...]
     max_pixels: int | None
+    effort: int | None = None
     fit: FitRequest = field(default_factory=FitRequest)
 
 
@@ -120,6 +122,18 @@ def compress(
         list[Strippable] | None,
         typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
     ] = None,
+    effort: Annotated[
+        int | None,
+        typer.Option(
+            "--effort",
+            "-e",
+            min=1,
+            max=9,
+            metavar="1..9",
+            show_default="7",
+            help="8 and 9 refine each picture for a minute or so a megapixel; decoding stays as fast.",
+        ),
+    ] = None,
     gaussians: splat.Count = None,
     seconds: splat.Seconds = None,
     iterations: splat.Iterations = None,
@@ -149,11 +163,14 @@ def compress(
         device=device,
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
+        effort=effort,
         fit=FitRequest(
             gaussians, seconds, iterations, preview, shows=jobs == 1 and not quiet and sys.stderr.isatty()
         ),
     )
     request.fit.check(codec)
+    if effort is not None and codec == splat.NAME:
+        raise UsageError(f"-e {effort}: {codec} has no efforts; give --iterations or --seconds")
     goals = {"--gaussians": gaussians, "-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
     given = [name for name, value in goals.items() if value is not None]
     if len(given) > 1:
@@ -213,7 +230,9 @@ def compress_task(task: Task, request: Request) -> Done:
     seconds = time.perf_counter() - start
     model = options.load_model(request.codec, request.device)
     start = time.perf_counter()
-    encoder = request.fit.arguments(task) if model.codec.fits else {}
+    encoder: dict[str, Any] = {} if request.effort is None else {"effort": request.effort}
+    if model.codec.fits:
+        encoder = request.fit.arguments(task)
     data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr, **encoder)
     return Done(
         data=data,

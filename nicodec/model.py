@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUALITY_DEFAULT = 50
 SIZE_MARGIN, SIZE_SLOPE = math.log(1 / 0.96), 0.021
-"""A codec that fits is content with a file of 96 % of the size allowed; what a half step adds, as a logarithm."""
+"""A slow encoder is content with a file of 96 % of the size allowed; what a half step adds, as a logarithm."""
 
 PSNR_MARGIN, PSNR_SLOPE = 0.25, 0.08
 """It is content with so many dB more than asked for; what a half step adds."""
@@ -86,7 +86,7 @@ class Model:
             bpp: most bits a pixel, whole file.
             size: most bytes, whole file.
             psnr: least PSNR in dB (RGB, 8 bits).
-            encoder: further arguments of the codec's `encode`.
+            encoder: further arguments of the codec's `encode`, see `nicodec.compress`.
 
         Returns:
             The bytes of a .nic file.
@@ -139,7 +139,8 @@ class Model:
             data = self._compress(picture, q, encoder)
             return data, math.log(size / len(data))
 
-        data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if self.codec.fits else search_all(attempt)
+        few = self.codec.is_slow(**encoder)
+        data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if few else search_all(attempt)
         if data is None:
             smallest = len(self._compress(picture, 0, encoder))
             raise QualityError(
@@ -157,7 +158,8 @@ class Model:
             error = np.mean((decoded.astype(np.float64) - picture.pixels) ** 2)
             return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
 
-        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if self.codec.fits else search_all(attempt)
+        few = self.codec.is_slow(**encoder)
+        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if few else search_all(attempt)
         if data is None:
             raise QualityError(f"{psnr} dB cannot be reached on this picture, not even at quality 100")
         return data

@@ -29,7 +29,8 @@ MIME_TYPE = "image/x-nicodec"
 
 _NO_PIXEL_LIMIT = container.Limits(pixels=0)  # Pillow makes its own check once it knows the size
 _FIELDS = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}  # names in `info` and in a `Picture`
-_RANGES = {"quality": (0, 100), "bpp": (0, math.inf), "size": (1, math.inf), "psnr": (0, math.inf)}
+_RANGES = {"quality": (0, 100), "bpp": (0, math.inf), "size": (1, math.inf), "psnr": (0, math.inf), "effort": (1, 9)}
+_WHOLE = ("size", "effort")
 
 
 class NicodecImageFile(ImageFile.ImageFile):
@@ -99,7 +100,8 @@ def _os_error(error: NicodecError, filename: str | bytes | None) -> OSError:
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write an image; the keywords of `Image.save` are those of `nicodec.compress`, and the metadata.
 
-    `quality` (0..100), `bpp`, `size` or `psnr`: at most one; 50 without any. `codec`: a model's name or folder.
+    `quality` (0..100), `bpp`, `size` or `psnr`: at most one; 50 without any. `effort`: 1 to 9.
+    `codec`: a model's name or folder.
     `icc_profile`, `exif` (bytes or `Image.Exif`) and `xmp` (bytes or str) are taken from the image's `info`
     unless given; None or b"" leaves them out. The pixels are turned upright as the EXIF orientation says.
     Modes are converted as `nicodec.media.read_picture` does, with its warnings.
@@ -110,12 +112,12 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
     """
     options = image.encoderinfo
-    goals = {name: options[name] for name in _RANGES if options.get(name) is not None}
-    for name, value in goals.items():
+    numbers = {name: options[name] for name in _RANGES if options.get(name) is not None}
+    for name, value in numbers.items():
         low, high = _RANGES[name]
-        number = isinstance(value, int if name == "size" else (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
         if not number or not low <= value <= high:
-            kind = "whole number" if name == "size" else "number"
+            kind = "whole number" if name in _WHOLE else "number"
             limits = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
             raise ValueError(f"{name} {value!r}: give a {kind} {limits}")
     codec = options.get("codec", nicodec.DEFAULT_CODEC)
@@ -128,7 +130,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         # What is left out is dropped only now: the orientation and the profile were needed for the pixels.
         left_out: dict[str, Any] = {_FIELDS[name]: None for name in given if not given[name]}
         picture = dataclasses.replace(picture, **left_out)
-        file.write(nicodec.compress(picture, codec=codec, **goals))
+        file.write(nicodec.compress(picture, codec=codec, **numbers))
     except NicodecError as error:
         if isinstance(error, ValueError):
             raise

@@ -55,10 +55,12 @@ class Nicodec:
 
     Attributes:
         model: name of an installed model, or a model folder, as in ``nicodec.load(name)``.
+        effort: of the encoder, 1 to 9; 0: its default.
 
     """
 
     model: str = "hyperprior"
+    effort: int = 0
     settings: tuple[float, ...] = (0, 14, 28, 43, 57, 71, 86, 100)
     parameter: str = "quality"
     step = 0.5
@@ -66,13 +68,13 @@ class Nicodec:
 
     @property
     def name(self) -> str:
-        """``nicodec-`` and the model's name."""
-        return f"nicodec-{Path(self.model).name}"
+        """``nicodec-`` and the model's name, with the effort where one is given."""
+        return f"nicodec-{Path(self.model).name}" + (f"-e{self.effort}" if self.effort else "")
 
     @property
     def label(self) -> str:
         """Legend."""
-        return f"nicodec {Path(self.model).name}"
+        return f"nicodec {Path(self.model).name}" + (f" (effort {self.effort})" if self.effort else "")
 
     def version(self) -> str:
         """Return nicodec's version and a fingerprints of weights and code."""
@@ -84,13 +86,15 @@ class Nicodec:
 
     def command(self, setting: float) -> str:
         """Return the command line of the same file."""
-        return f"nicodec compress --codec {self.model} --quality {setting:g}"
+        effort = f" --effort {self.effort}" if self.effort else ""
+        return f"nicodec compress --codec {self.model} --quality {setting:g}{effort}"
 
     def encode(self, pixels: np.ndarray, setting: float) -> bytes:
         """Return the .nic file of (H, W, 3) uint8 pixels."""
         from PIL import Image
 
-        return _model(self.model).compress(Image.fromarray(pixels), float(setting))
+        options = {"effort": self.effort} if self.effort else {}
+        return _model(self.model).compress(Image.fromarray(pixels), float(setting), **options)
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return (H, W, 3) uint8 pixels."""

@@ -9,6 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.entropy.coder import Coder, RateEstimator, StreamDecoder, StreamEncoder
+from nicodec.errors import QualityError
+from nicodec.refinement import Replay, refine
+
+EFFORT_DEFAULT, EFFORT_MAX = 7, 9
+REFINEMENT = {8: 40, 9: 100}
+"""Steps in which an encoder refines its symbols, by effort; below 8 none. The decoder does not notice."""
 
 
 class Codec(nn.Module, ABC):
@@ -24,7 +30,11 @@ class Codec(nn.Module, ABC):
     """Whether `decode` takes a size to draw at."""
 
     fits = False
-    """Whether encoding is a fit of seconds or minutes, so that a search should try few qualities."""
+    """Whether encoding is a fit of seconds or minutes."""
+
+    def is_slow(self, *, effort: int = EFFORT_DEFAULT, **_: object) -> bool:
+        """Whether `encode` with these arguments takes so long that a search should try few qualities."""
+        return self.fits or effort > EFFORT_DEFAULT
 
     @abstractmethod
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -77,10 +87,20 @@ class Codec(nn.Module, ABC):
         latents = self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
         return self.synthesise(latents, quality), coder.bits
 
-    def encode(self, x: Tensor, quality: Tensor) -> tuple[bytes, int]:
-        """Return the stream of one picture (1, 3, H, W) and the checksum of its symbols."""
-        coder = StreamEncoder()
-        self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
+    def encode(self, x: Tensor, quality: Tensor, *, effort: int = EFFORT_DEFAULT) -> tuple[bytes, int]:
+        """Return the stream of one picture (1, 3, H, W) and the checksum of its symbols.
+
+        Raises:
+            QualityError: there is no such effort.
+
+        """
+        if effort not in range(1, EFFORT_MAX + 1):
+            raise QualityError(f"effort {effort!r}: give a whole number from 1 to {EFFORT_MAX}")
+        coder, size, steps = StreamEncoder(), (x.shape[2], x.shape[3]), REFINEMENT.get(effort, 0)
+        if steps:
+            self.code_latents(Replay(coder, refine(self, x, quality, steps)), None, size, quality)
+        else:
+            self.code_latents(coder, x, size, quality)
         return coder.finish()
 
     def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class MeanContext(nn.Module):
         """features: (B, hyper, H, W); y_hat: (B, latents, H, W), zero where unknown."""
         if self.training:
             return self._means(features, y_hat, quality)
-        with torch.autocast(y_hat.device.type, enabled=False):  # a mean of many symbols needs more than bfloat16's 8 bits
+        with torch.autocast(y_hat.device.type, enabled=False):  # the mean of many symbols needs more than 8 bits
             return self._means(features.float(), y_hat, quality)
 
     def _means(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:

@@ -55,15 +55,20 @@ class RateEstimator(Coder):
         """See `Coder.code`; value is needed."""
         if value is None:
             raise ValueError("RateEstimator needs the values; only StreamDecoder reads them from a stream")
-        value = value.float()
-        rounded = torch.round(value)
-        symbols = value + (rounded - value).detach() if self.noise else rounded
-        bits = prior.bits(value + torch.rand_like(value) - 0.5 if self.noise else symbols)
+        symbols, rated = self.relax(value.float())
+        bits = prior.bits(rated)
         coded = prior.coded()
         if coded is not None:
             bits, symbols = bits * coded, symbols * coded
         self.bits = self.bits + bits.flatten(1).sum(1)
         return symbols
+
+    def relax(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what stands for the symbols, and what the rate is taken of."""
+        rounded = torch.round(value)
+        if not self.noise:
+            return rounded, rounded
+        return value + (rounded - value).detach(), value + torch.rand_like(value) - 0.5
 
 
 def _mask(prior: Prior) -> NDArray[np.bool_] | None:

@@ -1,0 +1,150 @@
+"""Refinement of a picture's symbols by gradient descent: an encoder's effort that costs a decoder nothing.
+
+The codec's one traversal is run as a decoder runs it (no picture goes in) by a coder whose symbols are free
+variables. They start as what the encoder would have rounded, and descend λ·255²·MSE + bpp while a soft rounding
+hardens. That a symbol is what is left of a latent after its mean keeps it in place when an earlier one moves.
+Source: content adaptive refinement, Campos et al. 2019 and Yang et al. 2020; soft rounding, Agustsson and
+Theis 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from nicodec.entropy.coder import Coder, RateEstimator
+from nicodec.entropy.priors import Prior
+
+if TYPE_CHECKING:
+    from nicodec.codecs.base import Codec
+
+TILE, HALO = 768, 64
+"""A large picture is refined tile by tile, in pixels, with a margin of context."""
+
+SOFT, HARD = 0.5, 0.01
+"""Temperature of the rounding at the start and at the end."""
+
+TRAVEL_LOW, TRAVEL_HIGH = 0.6, 1.4
+"""Adam's step at quality 0 and 100 times the number of steps, in symbols."""
+
+EPSILON = 0.1
+"""Adam's ε as a share of the first gradient's root mean square, so that what hardly matters hardly moves."""
+
+
+class _Recorder(Coder):
+    """Keeps the values that it is given, before rounding."""
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is needed."""
+        assert value is not None
+        self.values.append(value.float())
+        coded = prior.coded()
+        symbols = torch.round(value.float())
+        return symbols if coded is None else symbols * coded
+
+
+class Replay(Coder):
+    """Hands given values to another coder, in place of those of the traversal."""
+
+    def __init__(self, inner: Coder, values: Sequence[Tensor]) -> None:
+        self._inner, self._values = inner, iter(values)
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is not looked at."""
+        return self._inner.code(next(self._values), prior)
+
+
+class _SoftEstimator(RateEstimator):
+    """Rounds softly: at a temperature of one half nearly not at all, at zero wholly."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self._temperature = temperature
+
+    def relax(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """See `RateEstimator.relax`."""
+        middle = torch.floor(value.detach()) + 0.5
+        bend = torch.tanh((value - middle) / self._temperature) / math.tanh(0.5 / self._temperature)
+        symbols = middle + bend / 2
+        return symbols, symbols
+
+
+def refine(codec: Codec, x: Tensor, quality: Tensor, steps: int) -> list[Tensor]:
+    """Find symbols of less loss than those that the encoder gives.
+
+    Args:
+        codec: in evaluation mode, and so it is left.
+        x: a picture (1, 3, H, W), sides multiples of `codec.alignment`.
+        quality: int64 (1,), half steps 0..200.
+        steps: of the descent.
+
+    Returns:
+        For every `Coder.code` of the traversal, in order, whole numbers (1, C, h, w), float32.
+
+    """
+    recorder = _Recorder()
+    height, width = x.shape[2:]
+    codec.code_latents(recorder, x, (height, width), quality)
+    with torch.inference_mode(False), torch.enable_grad():
+        values = [value.clone() for value in recorder.values]
+        x, quality = x.clone(), quality.clone()
+        codec.train()
+        try:
+            for top in range(0, height, TILE):
+                for left in range(0, width, TILE):
+                    _refine_tile(codec, x, quality, values, (top, left), steps)
+        finally:
+            codec.eval()
+    return [torch.round(value) for value in values]
+
+
+def _refine_tile(
+    codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], corner: tuple[int, int], steps: int
+) -> None:
+    """Refine the values of one tile in place, seeing a margin around it."""
+    outer = [slice(max(0, start - HALO), start + TILE + HALO) for start in corner]
+    core = [slice(start, start + TILE) for start in corner]
+    picture = x[:, :, outer[0], outer[1]]
+    size = (picture.shape[2], picture.shape[3])
+    units = [x.shape[2] // value.shape[2] for value in values]
+    pieces = [_cut(value, outer, unit).clone().requires_grad_() for value, unit in zip(values, units, strict=True)]
+    descend(codec, picture, quality, pieces, size, steps)
+    for value, piece, unit in zip(values, pieces, units, strict=True):
+        inside = [slice(c.start - o.start, c.stop - o.start) for c, o in zip(core, outer, strict=True)]
+        _cut(value, core, unit).copy_(_cut(piece.detach(), inside, unit))
+
+
+def _cut(value: Tensor, area: list[slice], unit: int) -> Tensor:
+    """The part of (1, C, h, w) that covers an area given in pixels, of which an element covers unit x unit."""
+    rows, columns = (slice(side.start // unit, side.stop // unit) for side in area)
+    return value[:, :, rows, columns]
+
+
+def descend(
+    codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], size: tuple[int, int], steps: int
+) -> None:
+    """Run the descent on leaf tensors `values`, in place; see `refine`."""
+    rate_weight = 255**2 * codec.config.rate_weight(quality)
+    step = (TRAVEL_LOW + (TRAVEL_HIGH - TRAVEL_LOW) * float(quality[0]) / 200) / max(1, steps)
+    optimiser = torch.optim.Adam(values, lr=step, betas=(0.9, 0.99))
+    for done in range(steps):
+        share = done / steps
+        coder = _SoftEstimator(SOFT * (HARD / SOFT) ** share)
+        latents = codec.code_latents(Replay(coder, values), None, size, quality)
+        error = (codec.synthesise(latents, quality).float() - x).square().mean((1, 2, 3))
+        loss = (rate_weight * error + coder.bits / (size[0] * size[1])).sum()
+        optimiser.zero_grad()
+        loss.backward(inputs=values)
+        for group in optimiser.param_groups:
+            group["lr"] = step * (0.02 + 0.5 + 0.5 * math.cos(math.pi * share))
+            if done == 0:
+                energy = sum(float(value.grad.square().sum()) for value in values)
+                group["eps"] = EPSILON * math.sqrt(energy / sum(value.numel() for value in values))
+        optimiser.step()

@@ -1,0 +1,78 @@
+"""What an encoder's effort does, and what it leaves alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import nicodec
+from nicodec import refinement
+from nicodec.codecs.base import Codec
+from nicodec.entropy.coder import RateEstimator, StreamEncoder
+from nicodec.errors import QualityError
+
+from .codecs.test_hyperprior import picture_tensor
+from .conftest import smooth_picture
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return nicodec.load("hyperprior").codec
+
+
+def loss(codec: Codec, x: torch.Tensor, quality: torch.Tensor, values: list[torch.Tensor]) -> float:
+    """λ·255²·MSE + bpp of a file with these symbols."""
+    estimator, size = RateEstimator(noise=False), (x.shape[2], x.shape[3])
+    with torch.inference_mode():
+        latents = codec.code_latents(refinement.Replay(estimator, values), None, size, quality)
+        error = (codec.synthesise(latents, quality).clamp(0, 1) - x).square().mean()
+    return float(codec.config.rate_weight(quality) * 255**2 * error + estimator.bits / (size[0] * size[1]))
+
+
+@pytest.mark.parametrize("tile", [64, 128, 768])
+def test_no_steps_leave_the_symbols_as_they_were(codec: Codec, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement, "TILE", tile)
+    x, quality = picture_tensor(192, 256, 3), torch.tensor([90])
+    with torch.inference_mode():
+        plain = codec.encode(x, quality)
+        coder = StreamEncoder()
+        values = refinement.refine(codec, x, quality, 0)
+        codec.code_latents(refinement.Replay(coder, values), None, (192, 256), quality)
+    assert coder.finish() == plain
+
+
+@pytest.mark.parametrize("tile", [64, 768])
+@pytest.mark.parametrize("quality", [20, 150])
+def test_refined_symbols_have_less_loss(
+    codec: Codec, tile: int, quality: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refinement, "TILE", tile)
+    torch.manual_seed(0)
+    x, q = picture_tensor(128, 128, 5), torch.tensor([quality])
+    with torch.inference_mode():
+        before, after = (refinement.refine(codec, x, q, steps) for steps in (0, 40))
+    assert loss(codec, x, q, after) < loss(codec, x, q, before)
+    assert not codec.training
+    assert all(parameter.grad is None for parameter in codec.parameters())
+
+
+def test_effort_is_for_the_encoder_alone() -> None:
+    picture = smooth_picture(72, 100, 1)
+    plain = nicodec.compress(picture, 40)
+    assert nicodec.compress(picture, 40, effort=1) == nicodec.compress(picture, 40, effort=7) == plain
+    refined = nicodec.compress(picture, 40, effort=8)
+    assert refined != plain
+    assert np.asarray(nicodec.decompress(refined)).shape == picture.shape
+
+
+@pytest.mark.parametrize("effort", [0, 10, 7.5])
+def test_other_efforts_are_refused(effort: float) -> None:
+    with pytest.raises(QualityError, match="from 1 to 9"):
+        nicodec.compress(smooth_picture(64, 64, 1), effort=effort)
+
+
+def test_search_of_a_size_with_effort() -> None:
+    picture = smooth_picture(64, 64, 1)
+    limit = len(nicodec.compress(picture, 60))
+    assert 0.8 * limit < len(nicodec.compress(picture, size=limit, effort=8)) <= limit
