@@ -13,7 +13,7 @@ import typer
 
 from nicodec import DEFAULT_CODEC
 from nicodec_cli import options, splat
-from nicodec_cli.console import UsageError
+from nicodec_cli.console import UsageError, progress_line
 from nicodec_cli.splat import FitRequest
 from nicodec_cli.tasks import Task
 
@@ -66,6 +66,7 @@ class Request:
         max_pixels: largest picture that is read; None for no limit.
         effort: 1..9; None for the default, and for a codec that fits.
         fit: what the codec that fits is asked for.
+        shows: whether a line on standard error tells how a long encode goes.
 
     """
 
@@ -79,6 +80,16 @@ class Request:
     max_pixels: int | None
     effort: int | None = None
     fit: FitRequest = field(default_factory=FitRequest)
+    shows: bool = False
+
+    def encoder_arguments(self, task: Task, fits: bool) -> dict[str, Any]:
+        """Give the keyword arguments of the codec's `encode`."""
+        if fits:
+            return self.fit.arguments(task, self.shows)
+        arguments: dict[str, Any] = {} if self.effort is None else {"effort": self.effort}
+        if self.shows:
+            arguments["report"] = partial(progress_line, task.source_name, text="refined")
+        return arguments
 
 
 def compress(
@@ -164,9 +175,8 @@ def compress(
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
         effort=effort,
-        fit=FitRequest(
-            gaussians, seconds, iterations, preview, shows=jobs == 1 and not quiet and sys.stderr.isatty()
-        ),
+        fit=FitRequest(gaussians, seconds, iterations, preview),
+        shows=jobs == 1 and not quiet and sys.stderr.isatty(),
     )
     request.fit.check(codec)
     if effort is not None and codec == splat.NAME:
@@ -230,9 +240,7 @@ def compress_task(task: Task, request: Request) -> Done:
     seconds = time.perf_counter() - start
     model = options.load_model(request.codec, request.device)
     start = time.perf_counter()
-    encoder: dict[str, Any] = {} if request.effort is None else {"effort": request.effort}
-    if model.codec.fits:
-        encoder = request.fit.arguments(task)
+    encoder = request.encoder_arguments(task, model.codec.fits)
     data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr, **encoder)
     return Done(
         data=data,

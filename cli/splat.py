@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nicodec_cli.console import UsageError
+from nicodec_cli.console import UsageError, progress_line
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ class FitRequest:
         seconds: most seconds of a fit.
         iterations: most steps of a fit.
         preview: folder for pictures of the fit.
-        shows: whether a line on standard error tells how it goes.
 
     """
 
@@ -52,7 +50,6 @@ class FitRequest:
     seconds: float | None = None
     iterations: int | None = None
     preview: Path | None = None
-    shows: bool = False
 
     def check(self, codec: str) -> None:
         """Raise UsageError where options of a fit are given with a codec that does not fit."""
@@ -61,14 +58,14 @@ class FitRequest:
             if value is not None and codec != NAME:
                 raise UsageError(f"{option} is for --codec {NAME}; leave it out for {codec}")
 
-    def arguments(self, task: Task) -> dict[str, Any]:
-        """Give the keyword arguments of the codec's `encode`."""
+    def arguments(self, task: Task, shows: bool) -> dict[str, Any]:
+        """Give the keyword arguments of the codec's `encode`; `shows`: a line on standard error tells how it goes."""
         from nicodec.splat.fitting import Budget
 
         default = Budget()
         budget = Budget(self.iterations or default.iterations, self.seconds)
         arguments: dict[str, Any] = {"gaussians": self.gaussians, "budget": budget}
-        if self.shows:
+        if shows:
             arguments["report"] = _Line(task.source_name)
         if self.preview:
             self.preview.mkdir(parents=True, exist_ok=True)
@@ -83,15 +80,8 @@ class _Line:
         self.name = name
 
     def __call__(self, progress: Progress) -> None:
-        bar = "#" * round(20 * min(1.0, progress.share))
-        text = (
-            f"{self.name}: [{bar:20s}] {progress.count} Gaussians, {progress.psnr:.2f} dB, {progress.seconds:.0f} s"
-        )
-        end = "\n" if progress.share > 0.999 else ""
-        print(f"\r\x1b[K{text}", end=end, file=sys.stderr, flush=True)
-
-    def __del__(self) -> None:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        text = f"{progress.count} Gaussians, {progress.psnr:.2f} dB, {progress.seconds:.0f} s"
+        progress_line(self.name, progress.share, text)
 
 
 class _Frames:

@@ -10,7 +10,7 @@ Theis 2020.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,7 +76,9 @@ class _SoftEstimator(RateEstimator):
         return symbols, symbols
 
 
-def refine(codec: Codec, x: Tensor, quality: Tensor, steps: int) -> list[Tensor]:
+def refine(
+    codec: Codec, x: Tensor, quality: Tensor, steps: int, report: Callable[[float], None] | None = None
+) -> list[Tensor]:
     """Find symbols of less loss than those that the encoder gives.
 
     Args:
@@ -84,6 +86,7 @@ def refine(codec: Codec, x: Tensor, quality: Tensor, steps: int) -> list[Tensor]
         x: a picture (1, 3, H, W), sides multiples of `codec.alignment`.
         quality: int64 (1,), half steps 0..200.
         steps: of the descent.
+        report: told the share of the descents that is done, up to 1.
 
     Returns:
         For every `Coder.code` of the traversal, in order, whole numbers (1, C, h, w), float32.
@@ -97,9 +100,11 @@ def refine(codec: Codec, x: Tensor, quality: Tensor, steps: int) -> list[Tensor]
         x, quality = x.clone(), quality.clone()
         codec.train()
         try:
-            for top in range(0, height, TILE):
-                for left in range(0, width, TILE):
-                    _refine_tile(codec, x, quality, values, (top, left), steps)
+            corners = [(top, left) for top in range(0, height, TILE) for left in range(0, width, TILE)]
+            for done, corner in enumerate(corners):
+                for step in _refine_tile(codec, x, quality, values, corner, steps):
+                    if report:
+                        report((done + (step + 1) / steps) / len(corners))
         finally:
             codec.eval()
     return [torch.round(value) for value in values]
@@ -107,15 +112,15 @@ def refine(codec: Codec, x: Tensor, quality: Tensor, steps: int) -> list[Tensor]
 
 def _refine_tile(
     codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], corner: tuple[int, int], steps: int
-) -> None:
-    """Refine the values of one tile in place, seeing a margin around it."""
+) -> Iterator[int]:
+    """Refine the values of one tile in place, seeing a margin around it; tell of every step."""
     outer = [slice(max(0, start - HALO), start + TILE + HALO) for start in corner]
     core = [slice(start, start + TILE) for start in corner]
     picture = x[:, :, outer[0], outer[1]]
     size = (picture.shape[2], picture.shape[3])
     units = [x.shape[2] // value.shape[2] for value in values]
     pieces = [_cut(value, outer, unit).clone().requires_grad_() for value, unit in zip(values, units, strict=True)]
-    descend(codec, picture, quality, pieces, size, steps)
+    yield from _descend(codec, picture, quality, pieces, size, steps)
     for value, piece, unit in zip(values, pieces, units, strict=True):
         inside = [slice(c.start - o.start, c.stop - o.start) for c, o in zip(core, outer, strict=True)]
         _cut(value, core, unit).copy_(_cut(piece.detach(), inside, unit))
@@ -127,10 +132,10 @@ def _cut(value: Tensor, area: list[slice], unit: int) -> Tensor:
     return value[:, :, rows, columns]
 
 
-def descend(
+def _descend(
     codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], size: tuple[int, int], steps: int
-) -> None:
-    """Run the descent on leaf tensors `values`, in place; see `refine`."""
+) -> Iterator[int]:
+    """Run the descent on leaf tensors `values`, in place, and tell of every step."""
     rate_weight = 255**2 * codec.config.rate_weight(quality)
     step = (TRAVEL_LOW + (TRAVEL_HIGH - TRAVEL_LOW) * float(quality[0]) / 200) / max(1, steps)
     optimiser = torch.optim.Adam(values, lr=step, betas=(0.9, 0.99))
@@ -148,3 +153,4 @@ def descend(
                 energy = sum(float(value.grad.square().sum()) for value in values)
                 group["eps"] = EPSILON * math.sqrt(energy / sum(value.numel() for value in values))
         optimiser.step()
+        yield done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -87,8 +88,21 @@ class Codec(nn.Module, ABC):
         latents = self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
         return self.synthesise(latents, quality), coder.bits
 
-    def encode(self, x: Tensor, quality: Tensor, *, effort: int = EFFORT_DEFAULT) -> tuple[bytes, int]:
+    def encode(
+        self,
+        x: Tensor,
+        quality: Tensor,
+        *,
+        effort: int = EFFORT_DEFAULT,
+        report: Callable[[float], None] | None = None,
+    ) -> tuple[bytes, int]:
         """Return the stream of one picture (1, 3, H, W) and the checksum of its symbols.
+
+        Args:
+            x: the picture.
+            quality: (1,), half steps 0..200.
+            effort: 1 to 9; from 8 on the symbols are refined.
+            report: told the share that is done, up to 1, while they are.
 
         Raises:
             QualityError: there is no such effort.
@@ -98,7 +112,7 @@ class Codec(nn.Module, ABC):
             raise QualityError(f"effort {effort!r}: give a whole number from 1 to {EFFORT_MAX}")
         coder, size, steps = StreamEncoder(), (x.shape[2], x.shape[3]), REFINEMENT.get(effort, 0)
         if steps:
-            self.code_latents(Replay(coder, refine(self, x, quality, steps)), None, size, quality)
+            self.code_latents(Replay(coder, refine(self, x, quality, steps, report)), None, size, quality)
         else:
             self.code_latents(coder, x, size, quality)
         return coder.finish()

@@ -48,7 +48,6 @@ WEIGHTS = 16
 
 SAME = "the stream holds a number that no writer writes; the file was made by a different nicodec: report it"
 
-
 WIDEST = 64
 """Bytes of the header that describe tables stay below this."""
 

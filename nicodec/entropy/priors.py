@@ -126,8 +126,24 @@ def _flat(x: Tensor) -> NDArray[np.int64]:
     return x.detach().to(torch.int64).cpu().numpy().ravel()
 
 
+class _Indexed:
+    """What priors share of which every element has an index."""
+
+    index: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return tuple(self.index.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.index.device
+
+
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(_Indexed):
     """Zero-mean Gaussian of one of 64 scales.
 
     Attributes:
@@ -139,16 +155,6 @@ class Gaussian:
 
     index: Tensor
     where: Tensor | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """See `Prior.shape`."""
-        return tuple(self.index.shape)
-
-    @property
-    def device(self) -> torch.device:
-        """See `Prior.device`."""
-        return self.index.device
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
@@ -344,7 +350,7 @@ class Factorized:
 
 
 @dataclass(frozen=True)
-class Tabled:
+class Tabled(_Indexed):
     """Symbols that are coded by tables given as such.
 
     Attributes:
@@ -357,16 +363,6 @@ class Tabled:
     table: Sequence[Table]
     index: Tensor
     where: Tensor | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """See `Prior.shape`."""
-        return tuple(self.index.shape)
-
-    @property
-    def device(self) -> torch.device:
-        """See `Prior.device`."""
-        return self.index.device
 
     def bits(self, x: Tensor) -> Tensor:
         """−log2 of the probability of the nearest symbols (there is no gradient); an escape counts 9 bits more."""

@@ -132,7 +132,7 @@ def fit(
         steps: of the quantisation that the last part of the fit is aware of; unless given, they suit the PSNR
             that is reached before it.
         budget: when it ends.
-        report: called every 10 steps.
+        report: called every 10 steps, and at the end with a share of 1.
         preview: called every 10 steps with the Gaussians as they are.
         start: Gaussians to start from (of the frame before, say), instead of the picture's detail.
         seed: of the starting positions; the same seed gives the same fit on the same machine.
@@ -168,6 +168,8 @@ def fit(
             stalled = len(at_full_size) > PATIENCE and psnr - at_full_size[-PATIENCE] < 0.01
             if enough or stalled:
                 jump += QUANTISED_FROM - share
+    if report:
+        report(Progress(1.0, iteration, psnr, count, time.monotonic() - begun))
     fitting.steps = fitting.steps or steps or Steps.for_psnr(psnr)
     return fitting.quantised()
 

@@ -25,7 +25,6 @@ FIRST_CLASS = math.log(0.5)
 FINER = 0.7
 """Steps of a class are 2 to this power finer than those of the class before: its Gaussians cover more."""
 
-
 OVERLAP_MAX = 2000
 """Boxes over a pixel, on average, that a picture may have; fits have some tens."""
 

@@ -24,7 +24,8 @@ def test_fits_and_reports() -> None:
     x, heard = picture(64, 80), []
     result = fit(x, 200, budget=Budget(60), report=heard.append)
     assert psnr(result.gaussians().draw(), x) > 24
-    assert [p.iteration for p in heard] == [10, 20, 30, 40, 50, 60]
+    assert [p.iteration for p in heard] == [10, 20, 30, 40, 50, 60, 60]
+    assert [p.share == 1 for p in heard] == [False] * 6 + [True]
     assert all(isinstance(p, Progress) and p.count == 200 for p in heard)
     assert len(result.symbols.kind) == 200
 
