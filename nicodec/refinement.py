@@ -89,7 +89,8 @@ def refine(
         report: told the share of the descents that is done, up to 1.
 
     Returns:
-        For every `Coder.code` of the traversal, in order, whole numbers (1, C, h, w), float32.
+        For every `Coder.code` of the traversal, in order, whole numbers (1, C, h, w), float32. Where the descent
+        found nothing better, those that the encoder gives.
 
     """
     recorder = _Recorder()
@@ -107,7 +108,17 @@ def refine(
                         report((done + (step + 1) / steps) / len(corners))
         finally:
             codec.eval()
-    return [torch.round(value) for value in values]
+    before, after = ([torch.round(value) for value in v] for v in (recorder.values, values))
+    return min(before, after, key=lambda symbols: loss_of(codec, x, quality, symbols))
+
+
+def loss_of(codec: Codec, x: Tensor, quality: Tensor, symbols: Sequence[Tensor]) -> float:
+    """λ·255²·MSE + bpp of a file of these symbols, the rate estimated; see `refine`."""
+    coder, size = RateEstimator(noise=False), (x.shape[2], x.shape[3])
+    latents = codec.code_latents(Replay(coder, symbols), None, size, quality)
+    error = (codec.synthesise(latents, quality).float().clamp(0, 1) - x).square().mean()
+    bpp = coder.bits / (size[0] * size[1])
+    return float(255**2 * codec.config.rate_weight(quality) * error + bpp)
 
 
 def _refine_tile(

@@ -9,7 +9,7 @@ import torch
 import nicodec
 from nicodec import refinement
 from nicodec.codecs.base import Codec
-from nicodec.entropy.coder import RateEstimator, StreamEncoder
+from nicodec.entropy.coder import StreamEncoder
 from nicodec.errors import QualityError
 
 from .codecs.test_hyperprior import picture_tensor
@@ -19,15 +19,6 @@ from .conftest import smooth_picture
 @pytest.fixture(scope="module")
 def codec() -> Codec:
     return nicodec.load("hyperprior").codec
-
-
-def loss(codec: Codec, x: torch.Tensor, quality: torch.Tensor, values: list[torch.Tensor]) -> float:
-    """λ·255²·MSE + bpp of a file with these symbols."""
-    estimator, size = RateEstimator(noise=False), (x.shape[2], x.shape[3])
-    with torch.inference_mode():
-        latents = codec.code_latents(refinement.Replay(estimator, values), None, size, quality)
-        error = (codec.synthesise(latents, quality).clamp(0, 1) - x).square().mean()
-    return float(codec.config.rate_weight(quality) * 255**2 * error + estimator.bits / (size[0] * size[1]))
 
 
 @pytest.mark.parametrize("tile", [64, 128, 768])
@@ -52,7 +43,7 @@ def test_refined_symbols_have_less_loss(
     x, q = picture_tensor(128, 128, 5), torch.tensor([quality])
     with torch.inference_mode():
         before, after = (refinement.refine(codec, x, q, steps) for steps in (0, 40))
-    assert loss(codec, x, q, after) < loss(codec, x, q, before)
+        assert refinement.loss_of(codec, x, q, after) < refinement.loss_of(codec, x, q, before)
     assert not codec.training
     assert all(parameter.grad is None for parameter in codec.parameters())
 
