@@ -343,6 +343,6 @@ def _levelling(deviation: Tensor) -> Tensor:
 def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:
     """Bool (1, C, H, W): one colour of a checkerboard, opposite in odd channels."""
     channels, height, width = shape[1:]
-    rows = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
-    channel = torch.arange(channels, device=device)[:, None, None]
-    return ((rows + channel) % 2 == parity)[None]
+    square = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
+    is_odd = torch.arange(channels, device=device)[:, None, None] % 2 == 1
+    return ((square % 2 == parity) ^ is_odd)[None]

@@ -116,17 +116,17 @@ class _ExactLayer(nn.Module):
         return (self.bias[below] * (1 - t) + self.bias[below + 1] * t)[:, :, None, None]
 
     def _finish(self, total: Tensor, quality: Tensor) -> Tensor:
-        """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers."""
+        """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers, in the memory of `total`."""
         below, past = anchor_weights(quality)
         bias = self.bias_int.to(torch.int64)
         mixed = bias[below] * (ANCHOR_SPACING - past)[:, None] + bias[below + 1] * past[:, None]
         mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
         drop = self.shift.to(torch.int64)
         half = torch.where(drop > 0, 2 ** (drop - 1).clamp(min=0), 0)
-        total = total + (mixed + half)[:, :, None, None].to(torch.float32)
         power = torch.tensor(NEGATIVE_POWERS, device=total.device)[drop]
-        result = torch.floor(total * power[None, :, None, None])
-        return result.clamp(0, ACTIVATION_MAX) if self.activation else result
+        total = total.add_((mixed + half)[:, :, None, None].to(torch.float32))
+        total = total.mul_(power[None, :, None, None]).floor_()
+        return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
 
 
 class ExactPointwise(_ExactLayer):

@@ -11,22 +11,14 @@ SIGNED_MAX = 7
 """Hyper symbols are clamped to ±7 before the integer network sees them."""
 
 
-def _log_magnitude(n: int) -> int:
-    """About 32·log2(1 + n), linear between powers of two, in integers: 0, 32, 48, 64, … up to 255."""
-    exponent = (n + 1).bit_length() - 1
-    return min(ACTIVATION_MAX, ((exponent * 2**exponent + n + 1 - 2**exponent) * 32) >> exponent)
-
-
-MAGNITUDES = [_log_magnitude(n) for n in range(256)]
-
-
 def magnitude_features(symbols: Tensor, training: bool) -> Tensor:
     """Activations that tell how large symbols are, compressed: 2·log2(1 + |q|) in sixteenths, 0..255.
 
-    In training the result is in real units (0..15.94) and has a gradient.
+    About 32·log2(1 + n), linear between powers of two: the exponent of the float32 1 + n, and five bits of its
+    mantissa. In training the result is in real units (0..15.94) and has a gradient.
     """
-    table = torch.tensor(MAGNITUDES, dtype=torch.float32, device=symbols.device)
-    exact = table[symbols.detach().abs().round().clamp(max=255).to(torch.int64)]
+    bits = symbols.detach().abs().round().float().add_(1).view(torch.int32)
+    exact = (bits >> 18).sub_(127 * 32).clamp_(max=ACTIVATION_MAX).float()
     if not training:
         return exact
     exact = exact / 2**FRACTION_BITS

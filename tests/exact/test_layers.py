@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nicodec.exact.layers import EXACT_LIMIT, ExactDepthwise, ExactPointwise, _ExactLayer
-from nicodec.exact.symbols import MAGNITUDES, magnitude_features, signed_features
+from nicodec.exact.symbols import magnitude_features, signed_features
 
 from ..conftest import without_onednn
 
@@ -86,9 +86,10 @@ def test_threads_layout_and_autocast_do_not_matter(threads: int) -> None:
 
 
 def test_magnitudes_are_pinned() -> None:
-    assert MAGNITUDES[:9] == [0, 32, 48, 64, 72, 80, 88, 96, 100]
-    assert sorted(MAGNITUDES) == MAGNITUDES
-    assert MAGNITUDES[-1] == 255
+    exponents = [(n + 1).bit_length() - 1 for n in range(2000)]
+    written = [min(255, 32 * (e * 2**e + n + 1 - 2**e) // 2**e) for n, e in enumerate(exponents)]  # as in FORMAT.md
+    assert written[:9] == [0, 32, 48, 64, 72, 80, 88, 96, 100]
+    assert magnitude_features(torch.arange(2000.0), training=False).tolist() == written
     symbols = torch.tensor([[[[-300.0, -1, 0, 7, 40000]]]])
     assert magnitude_features(symbols, training=False).flatten().tolist() == [255, 32, 0, 96, 255]
     assert signed_features(symbols, training=False).flatten().tolist() == [-112, -16, 0, 112, 112]
