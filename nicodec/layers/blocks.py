@@ -58,10 +58,10 @@ class ResidualBlock(nn.Module):
         device = x.device.type
         if self.training or not torch.is_autocast_enabled(device):
             return self.expand(x)
-        large = x[:, :LARGE_CHANNELS]
-        rest = large - large.to(torch.get_autocast_dtype(device)).to(x.dtype)
+        short = x.to(torch.get_autocast_dtype(device))
+        rest = (x[:, :LARGE_CHANNELS] - short[:, :LARGE_CHANNELS]).to(short.dtype)
         weight = torch.cat([self.expand.weight, self.expand.weight[:, :LARGE_CHANNELS]], 1)
-        return F.conv2d(torch.cat([x, rest], 1), weight[:, :, None, None], self.expand.bias)
+        return F.conv2d(torch.cat([short, rest], 1), weight[:, :, None, None], self.expand.bias)
 
 
 class BlockStack(nn.ModuleList):
