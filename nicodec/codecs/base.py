@@ -14,8 +14,8 @@ from nicodec.errors import QualityError
 from nicodec.refinement import Replay, refine
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
-REFINEMENT = {8: 40, 9: 100}
-"""Steps in which an encoder refines its symbols, by effort; below 8 none. The decoder does not notice."""
+REFINEMENT = {EFFORT_MAX: 100}
+"""Steps in which an encoder refines its symbols, by effort (40 often gain nothing); the decoder does not notice."""
 
 
 class Codec(nn.Module, ABC):
@@ -35,7 +35,7 @@ class Codec(nn.Module, ABC):
 
     def is_slow(self, *, effort: int = EFFORT_DEFAULT, **_: object) -> bool:
         """Whether `encode` with these arguments takes so long that a search should try few qualities."""
-        return self.fits or effort > EFFORT_DEFAULT
+        return self.fits or effort in REFINEMENT
 
     @abstractmethod
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Codec(nn.Module, ABC):
         Args:
             x: the picture.
             quality: (1,), half steps 0..200.
-            effort: 1 to 9; from 8 on the symbols are refined.
+            effort: 1 to 9; at 9 the symbols are refined.
             report: told the share that is done, up to 1, while they are.
 
         Raises:
