@@ -74,12 +74,12 @@ def open_atomically(path: str | os.PathLike[str], *, overwrite: bool = False) ->
 
     target = os.path.realpath(name)
     partial = os.path.join(os.path.dirname(target), f".nicodec-{secrets.token_hex(8)}.part")
-    try:
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(partial, flags, 0o666)
-    except OSError as error:
-        raise _output_error(name, error) from error
-    try:
+    try:  # from before the file is there: a signal's exception comes right after a system call
+        try:
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(partial, flags, 0o666)
+        except OSError as error:
+            raise _output_error(name, error) from error
         with _write_errors_of(name), os.fdopen(descriptor, "w+b") as file:
             yield file
         try:
