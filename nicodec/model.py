@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nicodec import container, media
 from nicodec.errors import QualityError
+from nicodec.memory import keep_freed_memory
 from nicodec.search import QUALITY_STEPS, search_all, search_few
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
@@ -58,6 +59,7 @@ class Model:
     """
 
     def __init__(self, entry: ModelEntry, device: str | torch.device = "cpu") -> None:
+        keep_freed_memory()
         self.entry = entry
         self.device = torch.device(device)
         self.codec: Codec = load_codec(entry, str(device))

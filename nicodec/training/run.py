@@ -15,6 +15,7 @@ import torch.distributed as dist
 from nicodec.codecs import build_codec
 from nicodec.codecs.base import Codec
 from nicodec.errors import InputError
+from nicodec.memory import keep_freed_memory
 from nicodec.training.data import Crops, find_pictures
 from nicodec.training.loop import Progress, Trainer
 from nicodec.training.preview import preview, preview_pictures
@@ -55,6 +56,7 @@ def train_recipe(
         InputError: the recipe or the pictures cannot be read.
 
     """
+    keep_freed_memory()
     recipe = _with_budget(read_recipe(path), minutes, steps)
     run = run or Path("runs") / recipe.name
     run.mkdir(parents=True, exist_ok=True)
