@@ -29,7 +29,7 @@ FINGERPRINT_BYTES = 4
 
 PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
-    "cb25e61b": ("hyperprior", "hyperprior"),
+    "4f9e7744": ("hyperprior", "hyperprior"),
 }
 
 

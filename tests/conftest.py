@@ -54,6 +54,7 @@ TINY = {
     "split": 8,
     "hyper": 16,
     "hyper_latents": 8,
+    "hyper_context": 12,
     "scale_hyper": 8,
     "scale_context": 12,
     "analysis_blocks": (1, 1),

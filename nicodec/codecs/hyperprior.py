@@ -11,6 +11,8 @@
 The four passes: channels below `split` at both parities of a checkerboard, then the others (odd channels use
 the opposite parity, so that every position gets something in every pass). Means see everything decoded so far,
 in floats; scales see decoded symbols only, in integers (rule 1 of the numbers contract, DESIGN §3).
+The hyper-latents z go the same way, half of the channels at a time: the first pass by a table a channel, the
+others by Gaussians whose scale and offset an integer network takes from the passes before.
 
 The linear part starts as the principal components of 16x16 blocks (`start_from_principal_components`).
 Sources: mean-scale hyperprior, Minnen et al. 2018; checkerboard context, He et al. 2021; uneven channel groups,
@@ -43,6 +45,12 @@ PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 OFFSET_MAX = 512
 """Components of a mixture stay within 32 symbols of the mean (in 1/16)."""
 
+HYPER_HALF_WIDTH = 15
+"""Hyper-latents beyond are escaped."""
+
+INDEX_OF_ONE = -math.log(SCALE_MIN) / SCALE_STEP
+"""Position of σ = 1 on the scale axis: where hyper-latents start."""
+
 DEVIATION_MIN = 0.15
 """Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
 
@@ -55,6 +63,8 @@ class HyperpriorConfig:
     split: int = 64
     hyper: int = 192
     hyper_latents: int = 96
+    hyper_context: int = 192
+    """Width of the network between passes over the hyper-latents."""
     scale_hyper: int = 128
     scale_context: int = 160
     analysis_blocks: tuple[int, int] = (2, 2)
@@ -119,6 +129,26 @@ class ScaleContext(nn.Module):
         if self.mixture == 1:
             return parameters + near[:, None]
         return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
+
+
+class HyperContext(nn.Module):
+    """Integer parameters of one pass over the hyper-latents, from the passes before."""
+
+    def __init__(self, known: int, width: int, out: int) -> None:
+        super().__init__()
+        self.enter = ExactPointwise(known, width)
+        self.depthwise = ExactDepthwise(width)
+        self.mix = ExactPointwise(width, width)
+        self.leave = ExactPointwise(width, 2 * out, activation=False, zero=True)
+        nn.init.constant_(self.leave.bias[:, :out], INDEX_OF_ONE)
+
+    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
+        """z: (B, known, H, W) signed activations, zero where unknown.
+
+        Returns (B, 2, channels, H, W): scale indices and offsets, in 1/16.
+        """
+        h = self.mix(self.depthwise(self.enter(z, quality), quality), quality)
+        return self.leave(h, quality).unflatten(1, (2, -1))
 
 
 class ScaleHyper(nn.Module):
@@ -194,7 +224,11 @@ class Hyperprior(Codec):
         self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
 
         self.hyper_analysis = HyperAnalysis(c.latents, c.hyper, c.hyper_latents)
-        self.z_model = FactorizedModel(c.hyper_latents)
+        half = c.hyper_latents // 2
+        self.z_model = FactorizedModel(half)
+        self.hyper_context = nn.ModuleList(
+            HyperContext(known, c.hyper_context, half) for known in (half, c.hyper_latents, c.hyper_latents)
+        )
         self.mean_hyper = MeanHyper(c.hyper_latents, c.hyper)
         self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
         groups = (c.split, c.latents - c.split)
@@ -213,8 +247,7 @@ class Hyperprior(Codec):
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
 
         height, width = size[0] // 16, size[1] // 16
-        z_shape = (len(quality), self.config.hyper_latents, height // 4, width // 4)
-        z_hat = coder.code(z, self.z_model(z_shape, quality))
+        z_hat = self._code_hyper_latents(coder, z, (len(quality), height // 4, width // 4), quality)
         mean_features = self.mean_hyper(z_hat, quality)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
@@ -235,6 +268,35 @@ class Hyperprior(Codec):
                 new = magnitude_features(symbols, self.training)
                 magnitudes = torch.cat([magnitudes[:, :start], magnitudes[:, own] + new], 1)
         return y_hat * self.deviation
+
+    def _code_hyper_latents(
+        self, coder: Coder, z: Tensor | None, places: tuple[int, int, int], quality: Tensor
+    ) -> Tensor:
+        batch, height, width = places
+        half = self.config.hyper_latents // 2
+        shape = (batch, half, height, width)
+        z_hat = torch.zeros(batch, 0, height, width, device=quality.device)
+        for group in (0, 1):
+            own = slice(group * half, (group + 1) * half)
+            z_hat = torch.cat([z_hat, torch.zeros(shape, device=quality.device)], 1)
+            for parity in (0, 1):
+                where = checkerboard(shape, parity, quality.device)
+                if group == parity == 0:
+                    prior: Prior = self.z_model(shape, quality, where)
+                else:
+                    known = signed_features(z_hat, self.training)
+                    prior = self.z_prior(self.hyper_context[2 * group + parity - 1](known, quality), where)
+                symbols = coder.code(None if z is None else z[:, own], prior)
+                z_hat = torch.cat([z_hat[:, : own.start], z_hat[:, own] + symbols], 1)
+        return z_hat
+
+    def z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
+        """Give the prior of one pass over z from (B, 2, C, H, W): real in training, else integers in 1/16."""
+        indices, offsets = parameters[:, :1], parameters[:, 1:]
+        if not self.training:
+            indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
+        return GaussianMixture(torch.zeros_like(indices), offsets, indices, where, HYPER_HALF_WIDTH)
 
     def y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         """Give the prior of one pass from (B, parameters, C, H, W): real in training, else integers in 1/16."""

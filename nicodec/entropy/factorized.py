@@ -36,13 +36,13 @@ class FactorizedModel(nn.Module):
         """Set the trainable logits from the frequencies."""
         self.logits.copy_(torch.log(self.frequencies.double() / TOTAL))
 
-    def forward(self, shape: tuple[int, int, int, int], quality: Tensor) -> Factorized:
-        """Return the prior of symbols of `shape` (B, C, H, W) at quality (B,) half steps."""
+    def forward(self, shape: tuple[int, int, int, int], quality: Tensor, where: Tensor | None = None) -> Factorized:
+        """Return the prior of symbols of `shape` (B, C, H, W) at quality (B,) half steps; see `Factorized`."""
         below, past = anchor_weights(quality)
         if self.training:
             mass = torch.softmax(self.logits, -1)
             t = (past.to(torch.float32) / ANCHOR_SPACING)[:, None, None]
-            return Factorized(mass[below] * (1 - t) + mass[below + 1] * t, shape)
+            return Factorized(mass[below] * (1 - t) + mass[below + 1] * t, shape, where)
         counts, past = self.frequencies.to(torch.int64), past[:, None, None]
         mixed = counts[below] * (ANCHOR_SPACING - past) + counts[below + 1] * past
-        return Factorized(torch.from_numpy(normalise(mixed.cpu().numpy())).to(self.logits.device), shape)
+        return Factorized(torch.from_numpy(normalise(mixed.cpu().numpy())).to(self.logits.device), shape, where)

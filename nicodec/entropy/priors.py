@@ -185,6 +185,7 @@ class GaussianMixture:
         offsets: (B, K, C, H, W) means in symbols; when coding, integers in 1/16.
         indices: (B, K, C, H, W) positions on the scale axis; when coding, integers 0..63.
         where: bool, broadcastable to (B, C, H, W): the elements that this step codes.
+        half_width_max: larger symbols are escaped: longer rows take longer.
 
     """
 
@@ -192,6 +193,7 @@ class GaussianMixture:
     offsets: Tensor
     indices: Tensor
     where: Tensor | None = None
+    half_width_max: int = ROW_HALF_WIDTH_MAX
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -206,6 +208,8 @@ class GaussianMixture:
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
         unit = 1.0 if self.weights.is_floating_point() else 1 / 16
+        if self.weights.shape[1] == 1:
+            return _gaussian_bits(x.float() - self.offsets[:, 0].float() * unit, _scale(self.indices[:, 0]))
         shares = torch.softmax(self.weights.float() * unit, 1)
         parts = _interval_probability(x.float().unsqueeze(1) - self.offsets.float() * unit, _scale(self.indices))
         return -torch.log2((shares * parts).sum(1).clamp(min=LIKELIHOOD_MIN))
@@ -221,7 +225,7 @@ class GaussianMixture:
     def half_width(self) -> int:
         """See `RowPrior.half_width`."""
         widest = gaussian_tables()[int(self.indices.max())].half_width
-        return min(ROW_HALF_WIDTH_MAX, widest + (int(self.offsets.abs().max()) + 15) // 16)
+        return min(self.half_width_max, widest + (int(self.offsets.abs().max()) + 15) // 16)
 
     @property
     def first(self) -> int:
@@ -314,11 +318,13 @@ class Factorized:
     Attributes:
         mass: (B, C, 2R+2): probabilities in training; int64 frequencies adding up to 2^24 when coding.
         shape: shape (B, C, H, W) of the symbols.
+        where: bool, broadcastable to shape: the elements that this step codes. None: all of them.
 
     """
 
     mass: Tensor
     shape: tuple[int, ...]
+    where: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -338,7 +344,7 @@ class Factorized:
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
-        return None
+        return self.where
 
     def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
         """See `TablePrior.tables`."""

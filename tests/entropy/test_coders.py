@@ -26,12 +26,13 @@ def random_prior(kind: str, shape: tuple[int, ...], random: np.random.Generator)
     if kind == "gaussian":
         return Gaussian(integers(0, 64, *shape), where)
     if kind == "mixture":
-        size = (1, 3, *shape[1:])
-        return GaussianMixture(integers(-90, 90, *size), integers(-40, 40, *size), integers(0, 45, *size), where)
+        size = (1, int(random.choice([1, 3])), *shape[1:])
+        parameters = integers(-90, 90, *size), integers(-40, 40, *size), integers(0, 45, *size)
+        return GaussianMixture(*parameters, where, half_width_max=int(random.choice([3, 15, 127])))
     if kind == "categorical":
         return Categorical(integers(-200, 200, 1, 9, *shape[1:]))
     mass = normalise(integers(0, 10**6, 1, shape[1], 14).numpy())
-    return Factorized(torch.from_numpy(mass), shape)
+    return Factorized(torch.from_numpy(mass), shape, where)
 
 
 def random_values(kind: str, shape: tuple[int, ...], random: np.random.Generator) -> Tensor:
