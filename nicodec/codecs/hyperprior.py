@@ -22,6 +22,7 @@ ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 20
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -247,70 +248,55 @@ class Hyperprior(Codec):
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
 
         height, width = size[0] // 16, size[1] // 16
-        z_hat = self._code_hyper_latents(coder, z, (len(quality), height // 4, width // 4), quality)
+        z_hat = self._code_hyper_latents(coder, z, (height // 4, width // 4), quality)
         mean_features = self.mean_hyper(z_hat, quality)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
-        y_hat = torch.zeros(len(quality), 0, height, width, device=z_hat.device)
+        y_hat = torch.zeros(len(quality), self.config.latents, height, width, device=z_hat.device)
         magnitudes = y_hat
-        for group, start, stop in ((0, 0, self.config.split), (1, self.config.split, self.config.latents)):
-            own, shape = slice(start, stop), (len(quality), stop - start, height, width)
-            y_hat = torch.cat([y_hat, torch.zeros(shape, device=z_hat.device)], 1)
-            magnitudes = torch.cat([magnitudes, torch.zeros(shape, device=z_hat.device)], 1)
-            for parity in (0, 1):
-                where = checkerboard(shape, parity, z_hat.device)
-                mean = self.mean_context[2 * group + parity](mean_features, y_hat, quality).float()
-                mean = mean * self.deviation[own] * gain[:, own]
-                scales = self.scale_context[2 * group + parity](scale_features, magnitudes, own, quality)
-                symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
-                found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
-                y_hat = torch.cat([y_hat[:, :start], y_hat[:, own] + found], 1)
-                new = magnitude_features(symbols, self.training)
-                magnitudes = torch.cat([magnitudes[:, :start], magnitudes[:, own] + new], 1)
+        for number, own, where in passes(y_hat, self.config.split):
+            known = slice(own.stop)
+            mean = self.mean_context[number](mean_features, y_hat[:, known], quality).float()
+            mean = mean * self.deviation[own] * gain[:, own]
+            scales = self.scale_context[number](scale_features, magnitudes[:, known], own, quality)
+            symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
+            found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
+            y_hat = _add(y_hat, own, found)
+            magnitudes = _add(magnitudes, own, magnitude_features(symbols, self.training))
         return y_hat * self.deviation
 
-    def _code_hyper_latents(
-        self, coder: Coder, z: Tensor | None, places: tuple[int, int, int], quality: Tensor
-    ) -> Tensor:
-        batch, height, width = places
-        half = self.config.hyper_latents // 2
-        shape = (batch, half, height, width)
-        z_hat = torch.zeros(batch, 0, height, width, device=quality.device)
-        for group in (0, 1):
-            own = slice(group * half, (group + 1) * half)
-            z_hat = torch.cat([z_hat, torch.zeros(shape, device=quality.device)], 1)
-            for parity in (0, 1):
-                where = checkerboard(shape, parity, quality.device)
-                if group == parity == 0:
-                    prior: Prior = self.z_model(shape, quality, where)
-                else:
-                    known = signed_features(z_hat, self.training)
-                    prior = self.z_prior(self.hyper_context[2 * group + parity - 1](known, quality), where)
-                symbols = coder.code(None if z is None else z[:, own], prior)
-                z_hat = torch.cat([z_hat[:, : own.start], z_hat[:, own] + symbols], 1)
+    def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        z_hat = torch.zeros(len(quality), self.config.hyper_latents, *size, device=quality.device)
+        for number, own, where in passes(z_hat, self.config.hyper_latents // 2):
+            if number == 0:
+                shape = (len(quality), own.stop, *size)
+                prior: Prior = self.z_model(shape, quality, where)
+            else:
+                known = signed_features(z_hat[:, : own.stop], self.training)
+                prior = self.z_prior(self.hyper_context[number - 1](known, quality), where)
+            z_hat = _add(z_hat, own, coder.code(None if z is None else z[:, own], prior))
         return z_hat
 
     def z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         """Give the prior of one pass over z from (B, 2, C, H, W): real in training, else integers in 1/16."""
         indices, offsets = parameters[:, :1], parameters[:, 1:]
-        if not self.training:
-            indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
-            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
-        return GaussianMixture(torch.zeros_like(indices), offsets, indices, where, HYPER_HALF_WIDTH)
+        weights = torch.zeros_like(indices)
+        return GaussianMixture(*self._integers(weights, offsets, indices), where, HYPER_HALF_WIDTH)
 
     def y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
-        """Give the prior of one pass from (B, parameters, C, H, W): real in training, else integers in 1/16."""
+        """Give the prior of one pass over y from (B, parameters, C, H, W): likewise."""
         k = self.config.mixture
-        indices = parameters[:, :k]
-        if not self.training:
-            indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
-        if k == 1:
-            return Gaussian(indices[:, 0], where)
-        offsets, weights = parameters[:, k : 2 * k], parameters[:, 2 * k :]
-        if not self.training:
-            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
-            weights = weights.to(torch.int64)
-        return GaussianMixture(weights, offsets, indices, where)
+        indices, offsets, weights = parameters[:, :k], parameters[:, k : 2 * k], parameters[:, 2 * k :]
+        weights, offsets, indices = self._integers(weights, offsets, indices)
+        return Gaussian(indices[:, 0], where) if k == 1 else GaussianMixture(weights, offsets, indices, where)
+
+    def _integers(self, weights: Tensor, offsets: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What integer networks gave, as the integers that priors take; in training as it is."""
+        if self.training:
+            return weights, offsets, indices
+        indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1)
+        offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX)
+        return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
     # Transforms
 
@@ -400,6 +386,22 @@ def _levelling(deviation: Tensor) -> Tensor:
     """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
     factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
     return factor / (factor * deviation).square().mean().sqrt()
+
+
+def passes(tensor: Tensor, split: int) -> Iterator[tuple[int, slice, Tensor]]:
+    """Give the four passes over (B, C, H, W): number, channels, and which of their elements are coded.
+
+    Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise.
+    """
+    batch, channels, height, width = tensor.shape
+    for number, own in enumerate((slice(0, split),) * 2 + (slice(split, channels),) * 2):
+        shape = (batch, own.stop - own.start, height, width)
+        yield number, own, checkerboard(shape, number % 2, tensor.device)
+
+
+def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:
+    """Add to some channels, in a new tensor."""
+    return torch.cat([known[:, : own.start], known[:, own] + found, known[:, own.stop :]], 1)
 
 
 def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:
