@@ -1,8 +1,8 @@
 """How the C library's allocator is told to keep what networks free.
 
-Networks allocate and free the same tens of megabytes at every layer. glibc gives blocks of more than 32 MiB
-back to the system at once, and gets them as new pages that must be zeroed and mapped; on two cores that was
-40 % of the time of a 12-megapixel picture and a quarter of a training step.
+Networks allocate and free the same megabytes at every layer. glibc gives large blocks back to the system, and
+gets them again as new pages that must be mapped and zeroed: on two cores, about half the time in which a
+12-megapixel picture was decoded.
 """
 
 from __future__ import annotations
