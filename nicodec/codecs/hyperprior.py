@@ -407,6 +407,6 @@ def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:
 def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:
     """Bool (1, C, H, W): one colour of a checkerboard, opposite in odd channels."""
     channels, height, width = shape[1:]
-    square = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
-    is_odd = torch.arange(channels, device=device)[:, None, None] % 2 == 1
-    return ((square % 2 == parity) ^ is_odd)[None]
+    square = (torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)) % 2
+    colours = torch.stack([square == parity, square != parity])
+    return colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
