@@ -28,7 +28,7 @@ TILE, HALO = 768, 64
 SOFT, HARD = 0.5, 0.01
 """Temperature of the rounding at the start and at the end."""
 
-TRAVEL_LOW, TRAVEL_HIGH = 0.25, 1.05
+TRAVEL_LOW, TRAVEL_HIGH = 0.15, 1.35
 """Adam's step at quality 0 and 100 times the number of steps, in symbols."""
 
 EPSILON = 0.1
