@@ -389,24 +389,19 @@ def _levelling(deviation: Tensor) -> Tensor:
 
 
 def passes(tensor: Tensor, split: int) -> Iterator[tuple[int, slice, Tensor]]:
-    """Give the four passes over (B, C, H, W): number, channels, and which of their elements are coded.
+    """Give the four passes over (B, C, H, W): number, channels, and which elements are coded, (1, channels, H, W).
 
-    Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise.
+    Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise; the colours
+    are opposite in odd channels.
     """
-    batch, channels, height, width = tensor.shape
-    for number, own in enumerate((slice(0, split),) * 2 + (slice(split, channels),) * 2):
-        shape = (batch, own.stop - own.start, height, width)
-        yield number, own, checkerboard(shape, number % 2, tensor.device)
+    height, width = (torch.arange(n, device=tensor.device) for n in tensor.shape[2:])
+    square = (height[:, None] + width) % 2
+    for number, own in enumerate((slice(0, split),) * 2 + (slice(split, tensor.shape[1]),) * 2):
+        colours = torch.stack([square == number % 2, square != number % 2])  # of even channels, and of odd ones
+        channels = own.stop - own.start
+        yield number, own, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
 
 
 def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:
     """Add to some channels, in a new tensor."""
     return torch.cat([known[:, : own.start], known[:, own] + found, known[:, own.stop :]], 1)
-
-
-def checkerboard(shape: tuple[int, ...], parity: int, device: torch.device) -> Tensor:
-    """Bool (1, C, H, W): one colour of a checkerboard, opposite in odd channels."""
-    channels, height, width = shape[1:]
-    square = (torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)) % 2
-    colours = torch.stack([square == parity, square != parity])
-    return colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
