@@ -98,6 +98,20 @@ def test_exported_weights_give_the_same_codec(codec: Codec) -> None:
     assert first.eval().encode(x, quality) == second.eval().encode(x, quality)
 
 
+def test_weights_that_may_run_in_bfloat16_are_exported_as_bfloat16_has_them() -> None:
+    codec = tiny_codec()
+    with torch.no_grad():
+        for parameter in codec.parameters():
+            parameter.add_(1e-3 * torch.randn_like(parameter))
+    exported = codec.exported()
+    same = {k: torch.equal(v, v.to(torch.bfloat16).to(torch.float16)) for k, v in exported.items()}
+    assert same["fine_synthesis.0.expand.weight"]
+    assert same["fine_synthesis.0.depthwise.bias"]
+    assert not same["from_fine.weight"]
+    assert not same["mean_context.0.enter.weight"]
+    assert all(v.dtype != torch.bfloat16 for v in exported.values())
+
+
 def test_quality_orders_size_and_error(codec: Codec) -> None:
     x = picture_tensor(128, 128)
     sizes, errors = [], []
