@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import nicodec
 from nicodec.codecs.base import Codec
@@ -74,6 +76,24 @@ def test_every_setting_decodes_every_other(codec: Codec, quality: int, channels_
         levels = [(pictures[written, read].clamp(0, 1) * 255).round() for read in SETTINGS]
         for other in levels[1:]:
             assert float((levels[0] - other).abs().max()) <= 1
+
+
+@pytest.mark.parametrize("number", [8, 18, 23])
+@pytest.mark.parametrize("quality", [20, 100, 180])
+def test_photographs_in_bfloat16_and_float32_are_within_one_level(
+    codec: Codec, shared: Path, number: int, quality: int
+) -> None:
+    """Three pictures of Kodak where bfloat16 and float32 have been furthest from each other."""
+    image = Image.open(shared / "data" / "kodak" / f"kodim{number:02}.png").convert("RGB")
+    x, q = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255, torch.tensor([quality])
+    with setting(threads=2):
+        stream, checksum = codec.encode(x, q)
+    levels = []
+    for bfloat16 in (False, True):
+        with setting(threads=2, bfloat16=bfloat16):
+            picture = codec.decode(stream, checksum, (x.shape[2], x.shape[3]), q).float()
+            levels.append((picture.clamp(0, 1) * 255).round())
+    assert float((levels[0] - levels[1]).abs().max()) <= 1
 
 
 def test_scales_see_symbols_only(codec: Codec) -> None:
