@@ -72,13 +72,13 @@ class Codec(nn.Module, ABC):
         """What a weight file holds: float16, and of exact modules the integers alone.
 
         Layers that may run in bfloat16 have values that bfloat16 has, too: a decoder that runs them in float32
-        gives nearly the same pixels then (rule 6 of the numbers contract), and training saw no others.
+        gives nearly the same pixels then (rule 6 of the numbers contract), and training in bfloat16 saw no others.
         """
         self.to_integers()
         trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
         state = {k: v.detach().cpu() for k, v in self.state_dict().items() if k not in trainable}
         for name in state:
-            if name.endswith((".weight", ".bias")) and not name.startswith(self.float32_parts):
+            if name.endswith((".weight", ".bias")) and name.split(".")[0] not in self.float32_parts:
                 state[name] = state[name].to(torch.bfloat16)
         return {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
 

@@ -206,7 +206,7 @@ class Hyperprior(Codec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
-    float32_parts = ("to_fine.", "to_latents.", "from_latents.", "from_fine.", "mean_context.")
+    float32_parts = ("to_fine", "to_latents", "from_latents", "from_fine", "mean_context")
 
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
