@@ -6,6 +6,7 @@ that trains (`RateEstimator`), writes (`StreamEncoder`) or reads (`StreamDecoder
 
 from __future__ import annotations
 
+import math
 import zlib
 from abc import ABC, abstractmethod
 
@@ -71,9 +72,12 @@ class RateEstimator(Coder):
         return value + (rounded - value).detach(), value + torch.rand_like(value) - 0.5
 
 
-def _mask(prior: Prior) -> NDArray[np.bool_] | None:
+def _coded_positions(prior: Prior) -> NDArray[np.intp]:
+    """Where the coded elements are in the tensor in C order."""
     coded = prior.coded()
-    return None if coded is None else coded.expand(prior.shape).cpu().numpy().ravel()
+    if coded is None:
+        return np.arange(math.prod(prior.shape))
+    return np.flatnonzero(coded.expand(prior.shape).cpu().numpy())
 
 
 class StreamEncoder(Coder):
@@ -90,14 +94,11 @@ class StreamEncoder(Coder):
         symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
         if not torch.isfinite(symbols).all():
             raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
-        mask = _mask(prior)
-        flat = symbols.to(torch.int32).cpu().numpy().ravel()
-        if mask is not None:
-            flat = flat[mask]
-            symbols = symbols * prior.coded()
-        self._writer.write(flat, prior, mask)
+        coded, positions = prior.coded(), _coded_positions(prior)
+        flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]
+        self._writer.write(flat, prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
-        return symbols
+        return symbols if coded is None else symbols * coded
 
     def finish(self) -> tuple[bytes, int]:
         """Return the stream and the checksum of its symbols: the low 16 bits of their CRC-32 as int16."""
@@ -113,14 +114,12 @@ class StreamDecoder(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is not looked at."""
-        mask = _mask(prior)
-        flat = self._reader.read(prior, mask)
+        positions = _coded_positions(prior)
+        flat = self._reader.read(prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
-        if mask is not None:
-            full = np.zeros(mask.shape, dtype=np.int32)
-            full[mask] = flat
-            flat = full
-        return torch.from_numpy(flat.astype(np.float32).reshape(prior.shape)).to(prior.device)
+        symbols = np.zeros(math.prod(prior.shape), dtype=np.float32)
+        symbols[positions] = flat
+        return torch.from_numpy(symbols).view(prior.shape).to(prior.device)
 
     def finish(self, checksum: int) -> None:
         """Compare the symbols with the encoder's.

@@ -63,7 +63,7 @@ class Prior(Protocol):
 class TablePrior(Prior, Protocol):
     """A prior whose symbols fall into groups that share a table."""
 
-    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """Return the tables and, for each element of one picture's tensor in C order, which one is its own."""
 
 
@@ -171,9 +171,9 @@ class Gaussian(_Indexed):
         coded = self.index > 0
         return coded if self.where is None else coded & self.where
 
-    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """See `TablePrior.tables`."""
-        return gaussian_tables(), self.index.to(torch.uint8).cpu().numpy().astype(np.uint16).ravel()
+        return gaussian_tables(), self.index.to(torch.uint8).cpu().numpy().ravel()
 
 
 @dataclass(frozen=True)
@@ -346,7 +346,7 @@ class Factorized:
         """See `Prior.coded`."""
         return self.where
 
-    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """See `TablePrior.tables`."""
         frequencies = self.mass[0].cpu().numpy()
         half_width = (frequencies.shape[-1] - 2) // 2
@@ -386,6 +386,6 @@ class Tabled(_Indexed):
         """See `Prior.coded`."""
         return self.where
 
-    def tables(self) -> tuple[Sequence[Table], NDArray[np.uint16]]:
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """See `TablePrior.tables`."""
         return self.table, _flat(self.index).astype(np.uint16)

@@ -32,10 +32,10 @@ _ROWS_AT_ONCE = 2**21
 """Frequencies held at a time when every symbol has a row of its own."""
 
 
-def _groups(index: NDArray[np.uint16]) -> tuple[NDArray[np.intp], list[tuple[int, int, int]]]:
+def _groups(index: NDArray[np.unsignedinteger[Any]]) -> tuple[NDArray[np.intp], list[tuple[int, int, int]]]:
     """Stable order by table, and (table, start, stop) of each group in that order."""
     if index.max(initial=0) < 256:
-        index = index.astype(np.uint8)  # numpy sorts bytes by radix
+        index = index.astype(np.uint8, copy=False)  # numpy sorts bytes by radix
     order = np.argsort(index, kind="stable")
     counts = np.bincount(index)
     stops = np.cumsum(counts)
@@ -53,18 +53,18 @@ class RangeWriter:
     def __init__(self) -> None:
         self._encoder = RangeEncoder()
 
-    def write(self, symbols: NDArray[np.int32], prior: Prior, mask: NDArray[np.bool_] | None) -> None:
-        """Append the coded symbols (N,) of a tensor in C order; mask (all elements) says which are coded."""
+    def write(self, symbols: NDArray[np.int32], prior: Prior, positions: NDArray[np.intp]) -> None:
+        """Append the coded symbols (N,) of a tensor in C order, and where in it they are (N,)."""
         if isinstance(prior, TablePrior):
-            self._write_by_table(symbols, prior, mask)
+            self._write_by_table(symbols, prior, positions)
         elif isinstance(prior, RowPrior):
-            self._write_by_row(symbols, prior, mask)
+            self._write_by_row(symbols, prior, positions)
         else:
             raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
-    def _write_by_table(self, symbols: NDArray[np.int32], prior: TablePrior, mask: NDArray[np.bool_] | None) -> None:
+    def _write_by_table(self, symbols: NDArray[np.int32], prior: TablePrior, positions: NDArray[np.intp]) -> None:
         tables, index = prior.tables()
-        order, groups = _groups(index if mask is None else index[mask])
+        order, groups = _groups(index[positions])
         ordered = symbols[order]
         escapes = []
         for t, start, stop in groups:
@@ -77,16 +77,16 @@ class RangeWriter:
         if escapes:
             self._write_escapes(np.concatenate(escapes))
 
-    def _write_by_row(self, symbols: NDArray[np.int32], prior: RowPrior, mask: NDArray[np.bool_] | None) -> None:
+    def _write_by_row(self, symbols: NDArray[np.int32], prior: RowPrior, positions: NDArray[np.intp]) -> None:
         family = Categorical(perfect=False)
         half_width, escapes = prior.half_width, []
-        for chunk, positions in _row_chunks(prior, mask):
+        for chunk, where in _row_chunks(prior, positions):
             values = symbols[chunk]
             outside = np.abs(values) > half_width
             if outside.any():
                 escapes.append(_escape_codes(values[outside].astype(np.int64), half_width))
                 values = np.where(outside, half_width + 1, values)
-            rows = as_probabilities(prior.rows(positions))
+            rows = as_probabilities(prior.rows(where))
             self._encoder.encode((values + prior.first).astype(np.int32), family, rows)
         if escapes:
             self._write_escapes(np.concatenate(escapes))
@@ -109,17 +109,17 @@ class RangeReader:
         padded = stream + bytes(-len(stream) % 4)
         self._decoder = RangeDecoder(np.frombuffer(padded, dtype="<u4").astype(np.uint32))
 
-    def read(self, prior: Prior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
-        """The coded symbols (N,) of a tensor.
+    def read(self, prior: Prior, positions: NDArray[np.intp]) -> NDArray[np.int32]:
+        """The coded symbols (N,) of a tensor in C order, from where in it they are (N,).
 
         Raises:
             SymbolMismatchError: the stream holds what no writer writes with these priors.
 
         """
         if isinstance(prior, TablePrior):
-            return self._read_by_table(prior, mask)
+            return self._read_by_table(prior, positions)
         if isinstance(prior, RowPrior):
-            return self._read_by_row(prior, mask)
+            return self._read_by_row(prior, positions)
         raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
     def _decode(self, model: Any, amount: Any) -> NDArray[np.int32]:
@@ -128,9 +128,9 @@ class RangeReader:
         except AssertionError as error:  # constriction: "invalid for the employed entropy model"
             raise SymbolMismatchError(MISMATCH) from error
 
-    def _read_by_table(self, prior: TablePrior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
+    def _read_by_table(self, prior: TablePrior, positions: NDArray[np.intp]) -> NDArray[np.int32]:
         tables, index = prior.tables()
-        order, groups = _groups(index if mask is None else index[mask])
+        order, groups = _groups(index[positions])
         ordered = np.empty(len(order), dtype=np.int32)
         limits = []
         for t, start, stop in groups:
@@ -147,11 +147,11 @@ class RangeReader:
         symbols[order] = ordered
         return symbols
 
-    def _read_by_row(self, prior: RowPrior, mask: NDArray[np.bool_] | None) -> NDArray[np.int32]:
+    def _read_by_row(self, prior: RowPrior, positions: NDArray[np.intp]) -> NDArray[np.int32]:
         family = Categorical(perfect=False)
-        symbols = np.empty(_coded_count(prior, mask), dtype=np.int32)
-        for chunk, positions in _row_chunks(prior, mask):
-            rows = as_probabilities(prior.rows(positions))
+        symbols = np.empty(len(positions), dtype=np.int32)
+        for chunk, where in _row_chunks(prior, positions):
+            rows = as_probabilities(prior.rows(where))
             symbols[chunk] = self._decode(family, rows) - prior.first
         outside = np.flatnonzero(symbols > prior.half_width)
         if outside.size:
@@ -171,13 +171,8 @@ class RangeReader:
         raise SymbolMismatchError(MISMATCH)
 
 
-def _coded_count(prior: Prior, mask: NDArray[np.bool_] | None) -> int:
-    return int(np.prod(prior.shape)) if mask is None else int(mask.sum())
-
-
-def _row_chunks(prior: RowPrior, mask: NDArray[np.bool_] | None) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+def _row_chunks(prior: RowPrior, positions: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[np.intp]]]:
     """Slices of the coded symbols and their positions in the tensor, few enough for the memory."""
-    positions = np.arange(int(np.prod(prior.shape))) if mask is None else np.flatnonzero(mask)
     step = max(1, _ROWS_AT_ONCE // prior.row_length)
     for start in range(0, len(positions), step):
         yield slice(start, min(start + step, len(positions))), positions[start : start + step]
