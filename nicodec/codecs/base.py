@@ -33,9 +33,6 @@ class Codec(nn.Module, ABC):
     fits = False
     """Whether encoding is a fit of seconds or minutes."""
 
-    float32_parts: tuple[str, ...] = ()
-    """Names of the submodules that decode in float32 whatever the autocast type is."""
-
     def is_slow(self, *, effort: int = EFFORT_DEFAULT, **_: object) -> bool:
         """Whether `encode` with these arguments takes so long that a search should try few qualities."""
         return self.fits or effort in REFINEMENT
@@ -71,14 +68,16 @@ class Codec(nn.Module, ABC):
     def exported(self) -> dict[str, Tensor]:
         """What a weight file holds: float16, and of exact modules the integers alone.
 
-        Layers that may run in bfloat16 have values that bfloat16 has, too: a decoder that runs them in float32
-        gives nearly the same pixels then (rule 6 of the numbers contract), and training in bfloat16 saw no others.
+        Layers that may run in bfloat16 (neither they nor what holds them say `float32`) have values that bfloat16
+        has, too: a decoder that runs them in float32 gives nearly the same pixels then (rule 6 of the numbers
+        contract), and training in bfloat16 saw no others.
         """
         self.to_integers()
         trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
         state = {k: v.detach().cpu() for k, v in self.state_dict().items() if k not in trainable}
+        float32 = tuple(f"{n}." for n, m in self.named_modules() if getattr(m, "float32", False))
         for name in state:
-            if name.endswith((".weight", ".bias")) and name.split(".")[0] not in self.float32_parts:
+            if name.endswith((".weight", ".bias")) and not name.startswith(float32):
                 state[name] = state[name].to(torch.bfloat16)
         return {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
 

@@ -82,7 +82,12 @@ class HyperpriorConfig:
 
 
 class MeanContext(nn.Module):
-    """Means of one pass from the hyper features and the latents decoded so far."""
+    """Means of one pass from the hyper features and the latents decoded so far.
+
+    In float32 except in training: the mean of many symbols needs more than 8 bits.
+    """
+
+    float32 = True
 
     def __init__(self, hyper: int, latents: int, out: int) -> None:
         super().__init__()
@@ -92,14 +97,10 @@ class MeanContext(nn.Module):
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W); y_hat: (B, latents, H, W), zero where unknown."""
-        if self.training:
-            return self._means(features, y_hat, quality)
-        with torch.autocast(y_hat.device.type, enabled=False):  # the mean of many symbols needs more than 8 bits
-            return self._means(features.float(), y_hat, quality)
-
-    def _means(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
-        h = self.enter(torch.cat([features, y_hat], 1))
-        return self.leave(F.silu(self.block(h, quality)))
+        device = y_hat.device.type
+        with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
+            h = self.enter(torch.cat([features.float(), y_hat], 1))
+            return self.leave(F.silu(self.block(h, quality)))
 
 
 class ScaleContext(nn.Module):
@@ -206,19 +207,18 @@ class Hyperprior(Codec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
-    float32_parts = ("to_fine", "to_latents", "from_latents", "from_fine", "mean_context")
 
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or HyperpriorConfig()
-        self.to_fine = Pointwise(192, 192)
+        self.to_fine = Pointwise(192, 192, float32=True)
         self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
-        self.to_latents = Pointwise(768, c.latents)
+        self.to_latents = Pointwise(768, c.latents, float32=True)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
-        self.from_latents = Pointwise(c.latents, 768)
+        self.from_latents = Pointwise(c.latents, 768, float32=True)
         self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True)
-        self.from_fine = Pointwise(192, 192)
+        self.from_fine = Pointwise(192, 192, float32=True)
         for fixed in (self.to_fine, self.to_latents, self.from_latents, self.from_fine):
             fixed.requires_grad_(False)  # principal components; the blocks learn what departs from them
         self.log_gain = QualityTable(c.latents)
@@ -307,12 +307,10 @@ class Hyperprior(Codec):
         return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=coarse + -(-fine // 2))
 
     def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
-            h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
+        h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
+        h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
         h = self.fine_analysis(h, quality)
-        with torch.autocast(x.device.type, enabled=False):
-            h = self.to_latents(F.pixel_unshuffle(h, 2))
+        h = self.to_latents(F.pixel_unshuffle(h, 2))
         return self.coarse_analysis(h, quality)
 
     def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
@@ -323,11 +321,8 @@ class Hyperprior(Codec):
     def _synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
-        with torch.autocast(latents.device.type, enabled=False):
-            h = F.pixel_shuffle(self.from_latents(h), 2)
-        h = self.fine_synthesis(h, quality)
-        with torch.autocast(latents.device.type, enabled=False):
-            h = self.from_fine(h)
+        h = F.pixel_shuffle(self.from_latents(h), 2)
+        h = self.from_fine(self.fine_synthesis(h, quality))
         return F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
 
     # Start of training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,17 +15,22 @@ LARGE_CHANNELS = 8
 
 
 class Pointwise(nn.Module):
-    """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
+    """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is.
 
-    def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False) -> None:
+    With `float32` it runs in float32 whatever the autocast type is.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False, float32: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.float32 = float32
         nn.init.zeros_(self.weight) if zero else nn.init.normal_(self.weight, std=in_channels**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H, W)."""
-        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        with torch.autocast(x.device.type, enabled=False) if self.float32 else contextlib.nullcontext():
+            return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
 class ResidualBlock(nn.Module):

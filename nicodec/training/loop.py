@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from nicodec.codecs.base import Codec
 from nicodec.training.data import Crops
@@ -115,6 +116,10 @@ class Trainer:
         """Train until the budget of minutes or steps is spent."""
         schedule = self.recipe.schedule
         self.codec.train()
+        if self.workers > 1:  # each drew its first weights with a seed of its own
+            for tensor in self.codec.state_dict().values():
+                if tensor.is_floating_point():
+                    dist.broadcast(tensor, 0)
         before, first_step, start = self.minutes, self.step, time.monotonic()
         saved, previewed, reported = start, start, start
         sums: list[Tensor] = []
@@ -168,8 +173,10 @@ class Trainer:
             for parameter in self.trained.values():
                 if parameter.grad is None:  # all workers must take part in every sum
                     parameter.grad = torch.zeros_like(parameter)
-                dist.all_reduce(parameter.grad)
-                parameter.grad.div_(self.workers)
+            gradients = [parameter.grad for parameter in self.trained.values()]
+            together = parameters_to_vector(gradients)  # one message: hundreds took longer than a step
+            dist.all_reduce(together)
+            vector_to_parameters(together.div_(self.workers), gradients)
         norm = nn.utils.clip_grad_norm_(self.trained.values(), schedule.gradient_clip)
         if torch.isfinite(norm):  # a step that is not finite is skipped
             for optimiser in self.optimisers:

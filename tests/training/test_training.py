@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -72,6 +74,34 @@ def test_recipe_to_model_to_file_and_on(recipe: Path, pictures: Path, tmp_path: 
     with (tmp_path / "run" / "preview.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["quality"] for row in rows} == {"10", "30", "50", "70", "90"}
+
+
+WORKER = """
+import os, sys, torch
+from pathlib import Path
+from nicodec.training import run
+from nicodec.training.loop import Trainer
+
+class Seen(Trainer):
+    def run(self, *args, **options):
+        super().run(*args, **options)
+        torch.save(self.codec.state_dict(), os.environ["RANK"] + ".pt")
+
+run.Trainer = Seen
+run.train_recipe(Path(sys.argv[1]), data=Path(sys.argv[2]), run=Path("run"))
+"""
+
+
+def test_two_workers_keep_the_same_weights(recipe: Path, pictures: Path, tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*launch, script, recipe, pictures], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert done.stdout.count("starting from principal components") == 2
+    nicodec.load(recipe.parent)
 
 
 @pytest.mark.parametrize(
