@@ -30,8 +30,6 @@ EXACT_LIMIT = 2**24
 MAX_SHIFT = 14
 """Most fractional bits of a weight: weights in int16 then reach 2."""
 
-NEGATIVE_POWERS = [2.0**-k for k in range(MAX_SHIFT + 1)]
-
 
 @contextlib.contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
@@ -121,9 +119,9 @@ class _ExactLayer(nn.Module):
         bias = self.bias_int.to(torch.int64)
         mixed = bias[below] * (ANCHOR_SPACING - past)[:, None] + bias[below + 1] * past[:, None]
         mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
-        drop = self.shift.to(torch.int64)
-        half = torch.where(drop > 0, 2 ** (drop - 1).clamp(min=0), 0)
-        power = torch.tensor(NEGATIVE_POWERS, device=total.device)[drop]
+        drop = self.shift.to(torch.int32)
+        half = (1 << drop) >> 1
+        power = ((127 - drop) << 23).view(torch.float32)  # 2^-drop, by its exponent
         total = total.add_((mixed + half)[:, :, None, None].to(torch.float32))
         total = total.mul_(power[None, :, None, None]).floor_()
         return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
@@ -164,8 +162,7 @@ class ExactDepthwise(_ExactLayer):
         height, width = x.shape[2:]
         padded = F.pad(x, (1, 1, 1, 1))
         total = torch.zeros_like(x)
-        for tap in range(9):
+        for tap, weight in enumerate(self.weight_int.to(torch.float32).t()[:, None, :, None, None].unbind()):
             row, column = divmod(tap, 3)
-            weight = self.weight_int[:, tap].to(torch.float32)[None, :, None, None]
             total.addcmul_(padded[:, :, row : row + height, column : column + width], weight)
         return self._finish(total, quality)
