@@ -58,7 +58,7 @@ DEVIATION_MIN = 0.15
 
 @dataclass(frozen=True)
 class HyperpriorConfig:
-    """Sizes of the network; the defaults are those of `models/hyperprior`."""
+    """Sizes of the network; those of `models/hyperprior` are in its recipe."""
 
     latents: int = 320
     split: int = 64
