@@ -89,14 +89,14 @@ class MeanContext(nn.Module):
 
     float32 = True
 
-    def __init__(self, hyper: int, latents: int, out: int) -> None:
+    def __init__(self, hyper: int, known: slice, own: slice) -> None:
         super().__init__()
-        self.enter = Pointwise(hyper + latents, hyper)
+        self.enter = Pointwise(hyper + known.stop, hyper)
         self.block = ResidualBlock(hyper, 1.5)
-        self.leave = Pointwise(hyper, out, zero=True)
+        self.leave = Pointwise(hyper, own.stop - own.start, zero=True)
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
-        """features: (B, hyper, H, W); y_hat: (B, latents, H, W), zero where unknown."""
+        """features: (B, hyper, H, W); y_hat: (B, known, H, W), zero where unknown."""
         device = y_hat.device.type
         with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
             h = self.enter(torch.cat([features.float(), y_hat], 1))
@@ -110,24 +110,27 @@ class ScaleContext(nn.Module):
     and K log-weights. All count in 1/16.
     """
 
-    def __init__(self, hyper: int, latents: int, width: int, out: int, mixture: int) -> None:
+    def __init__(self, hyper: int, known: slice, width: int, own: slice, mixture: int) -> None:
         super().__init__()
-        self.mixture = mixture
-        self.enter = ExactPointwise(hyper + latents, width)
+        self.mixture, self.own = mixture, own
+        out = own.stop - own.start
+        self.enter = ExactPointwise(hyper + known.stop, width)
         self.depthwise = ExactDepthwise(width)
         self.mix = ExactPointwise(width, width)
         self.leave = ExactPointwise(width, out * (1 if mixture == 1 else 3 * mixture), activation=False, zero=True)
-        self.neighbours = ExactDepthwise(out, activation=False, zero=True)
+        self.neighbours = ExactDepthwise(out, activation=False, zero=True) if known.stop == own.stop else None
 
-    def forward(self, features: Tensor, magnitudes: Tensor, own: slice, quality: Tensor) -> Tensor:
-        """features, magnitudes: (B, ·, H, W) activations; own: channels that this pass codes.
+    def forward(self, features: Tensor, magnitudes: Tensor, quality: Tensor) -> Tensor:
+        """features: (B, hyper, H, W), magnitudes: (B, known, H, W), both activations.
 
         Returns (B, parameters, channels, H, W).
         """
         h = self.enter(torch.cat([features, magnitudes], 1), quality)
         h = self.mix(self.depthwise(h, quality), quality)
-        near = self.neighbours(magnitudes[:, own], quality)
-        parameters = self.leave(h, quality).unflatten(1, (-1, near.shape[1]))
+        parameters = self.leave(h, quality).unflatten(1, (-1, self.own.stop - self.own.start))
+        if self.neighbours is None:
+            return parameters
+        near = self.neighbours(magnitudes[:, self.own], quality)
         if self.mixture == 1:
             return parameters + near[:, None]
         return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
@@ -136,9 +139,10 @@ class ScaleContext(nn.Module):
 class HyperContext(nn.Module):
     """Integer parameters of one pass over the hyper-latents, from the passes before."""
 
-    def __init__(self, known: int, width: int, out: int) -> None:
+    def __init__(self, known: slice, width: int, own: slice) -> None:
         super().__init__()
-        self.enter = ExactPointwise(known, width)
+        out = own.stop - own.start
+        self.enter = ExactPointwise(known.stop, width)
         self.depthwise = ExactDepthwise(width)
         self.mix = ExactPointwise(width, width)
         self.leave = ExactPointwise(width, 2 * out, activation=False, zero=True)
@@ -227,17 +231,16 @@ class Hyperprior(Codec):
 
         self.hyper_analysis = HyperAnalysis(c.latents, c.hyper, c.hyper_latents)
         half = c.hyper_latents // 2
-        self.z_model = FactorizedModel(half)
+        self.z_model = FactorizedModel(half)  # of the first pass
         self.hyper_context = nn.ModuleList(
-            HyperContext(known, c.hyper_context, half) for known in (half, c.hyper_latents, c.hyper_latents)
+            HyperContext(known, c.hyper_context, own) for own, known in pass_channels(c.hyper_latents, half)[1:]
         )
         self.mean_hyper = MeanHyper(c.hyper_latents, c.hyper)
         self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
-        groups = (c.split, c.latents - c.split)
-        known = (c.split, c.latents)
-        self.mean_context = nn.ModuleList(MeanContext(c.hyper, known[p // 2], groups[p // 2]) for p in range(4))
+        channels = pass_channels(c.latents, c.split)
+        self.mean_context = nn.ModuleList(MeanContext(c.hyper, known, own) for own, known in channels)
         self.scale_context = nn.ModuleList(
-            ScaleContext(c.scale_hyper, known[p // 2], c.scale_context, groups[p // 2], c.mixture) for p in range(4)
+            ScaleContext(c.scale_hyper, known, c.scale_context, own, c.mixture) for own, known in channels
         )
 
     # The one traversal
@@ -255,11 +258,10 @@ class Hyperprior(Codec):
 
         y_hat = torch.zeros(len(quality), self.config.latents, height, width, device=z_hat.device)
         magnitudes = y_hat
-        for number, own, where in passes(y_hat, self.config.split):
-            known = slice(own.stop)
+        for number, (own, known, where) in enumerate(passes(y_hat, self.config.split)):
             mean = self.mean_context[number](mean_features, y_hat[:, known], quality).float()
             mean = mean * self.deviation[own] * gain[:, own]
-            scales = self.scale_context[number](scale_features, magnitudes[:, known], own, quality)
+            scales = self.scale_context[number](scale_features, magnitudes[:, known], quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
             found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
             y_hat = _add(y_hat, own, found)
@@ -268,13 +270,13 @@ class Hyperprior(Codec):
 
     def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         z_hat = torch.zeros(len(quality), self.config.hyper_latents, *size, device=quality.device)
-        for number, own, where in passes(z_hat, self.config.hyper_latents // 2):
+        for number, (own, known, where) in enumerate(passes(z_hat, self.config.hyper_latents // 2)):
             if number == 0:
                 shape = (len(quality), own.stop, *size)
                 prior: Prior = self.z_model(shape, quality, where)
             else:
-                known = signed_features(z_hat[:, : own.stop], self.training)
-                prior = self.z_prior(self.hyper_context[number - 1](known, quality), where)
+                features = signed_features(z_hat[:, known], self.training)
+                prior = self.z_prior(self.hyper_context[number - 1](features, quality), where)
             z_hat = _add(z_hat, own, coder.code(None if z is None else z[:, own], prior))
         return z_hat
 
@@ -384,18 +386,24 @@ def _levelling(deviation: Tensor) -> Tensor:
     return factor / (factor * deviation).square().mean().sqrt()
 
 
-def passes(tensor: Tensor, split: int) -> Iterator[tuple[int, slice, Tensor]]:
-    """Give the four passes over (B, C, H, W): number, channels, and which elements are coded, (1, channels, H, W).
+def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:
+    """Of the four passes: the channels that each codes, and those of which it knows something."""
+    low, high = slice(0, split), slice(split, channels)
+    return [(low, slice(0, 0)), (low, low), (high, low), (high, slice(0, channels))]
+
+
+def passes(tensor: Tensor, split: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Give the four passes over (B, C, H, W): channels coded, channels known, elements coded, (1, channels, H, W).
 
     Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise; the colours
     are opposite in odd channels.
     """
     height, width = (torch.arange(n, device=tensor.device) for n in tensor.shape[2:])
     square = (height[:, None] + width) % 2
-    for number, own in enumerate((slice(0, split),) * 2 + (slice(split, tensor.shape[1]),) * 2):
+    for number, (own, known) in enumerate(pass_channels(tensor.shape[1], split)):
         colours = torch.stack([square == number % 2, square != number % 2])  # of even channels, and of odd ones
         channels = own.stop - own.start
-        yield number, own, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
+        yield own, known, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
 
 
 def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:
