@@ -93,7 +93,7 @@ class MeanContext(nn.Module):
         super().__init__()
         self.enter = Pointwise(hyper + known.stop, hyper)
         self.block = ResidualBlock(hyper, 1.5)
-        self.leave = Pointwise(hyper, own.stop - own.start, zero=True)
+        self.leave = Pointwise(hyper, _count(own), zero=True)
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W); y_hat: (B, known, H, W), zero where unknown."""
@@ -113,7 +113,7 @@ class ScaleContext(nn.Module):
     def __init__(self, hyper: int, known: slice, width: int, own: slice, mixture: int) -> None:
         super().__init__()
         self.mixture, self.own = mixture, own
-        out = own.stop - own.start
+        out = _count(own)
         self.enter = ExactPointwise(hyper + known.stop, width)
         self.depthwise = ExactDepthwise(width)
         self.mix = ExactPointwise(width, width)
@@ -127,7 +127,7 @@ class ScaleContext(nn.Module):
         """
         h = self.enter(torch.cat([features, magnitudes], 1), quality)
         h = self.mix(self.depthwise(h, quality), quality)
-        parameters = self.leave(h, quality).unflatten(1, (-1, self.own.stop - self.own.start))
+        parameters = self.leave(h, quality).unflatten(1, (-1, _count(self.own)))
         if self.neighbours is None:
             return parameters
         near = self.neighbours(magnitudes[:, self.own], quality)
@@ -141,7 +141,7 @@ class HyperContext(nn.Module):
 
     def __init__(self, known: slice, width: int, own: slice) -> None:
         super().__init__()
-        out = own.stop - own.start
+        out = _count(own)
         self.enter = ExactPointwise(known.stop, width)
         self.depthwise = ExactDepthwise(width)
         self.mix = ExactPointwise(width, width)
@@ -402,8 +402,12 @@ def passes(tensor: Tensor, split: int) -> Iterator[tuple[slice, slice, Tensor]]:
     square = (height[:, None] + width) % 2
     for number, (own, known) in enumerate(pass_channels(tensor.shape[1], split)):
         colours = torch.stack([square == number % 2, square != number % 2])  # of even channels, and of odd ones
-        channels = own.stop - own.start
+        channels = _count(own)
         yield own, known, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
+
+
+def _count(channels: slice) -> int:
+    return channels.stop - channels.start
 
 
 def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:

@@ -72,12 +72,11 @@ class RateEstimator(Coder):
         return value + (rounded - value).detach(), value + torch.rand_like(value) - 0.5
 
 
-def _coded_positions(prior: Prior) -> NDArray[np.intp]:
-    """Where the coded elements are in the tensor in C order."""
-    coded = prior.coded()
+def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Where the coded elements are in a tensor in C order."""
     if coded is None:
-        return np.arange(math.prod(prior.shape))
-    return np.flatnonzero(coded.expand(prior.shape).cpu().numpy())
+        return np.arange(math.prod(shape))
+    return np.flatnonzero(coded.expand(shape).cpu().numpy())
 
 
 class StreamEncoder(Coder):
@@ -94,7 +93,8 @@ class StreamEncoder(Coder):
         symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
         if not torch.isfinite(symbols).all():
             raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
-        coded, positions = prior.coded(), _coded_positions(prior)
+        coded = prior.coded()
+        positions = _positions(coded, prior.shape)
         flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]
         self._writer.write(flat, prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
@@ -114,7 +114,7 @@ class StreamDecoder(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is not looked at."""
-        positions = _coded_positions(prior)
+        positions = _positions(prior.coded(), prior.shape)
         flat = self._reader.read(prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
         symbols = np.zeros(math.prod(prior.shape), dtype=np.float32)

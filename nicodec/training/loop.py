@@ -174,7 +174,7 @@ class Trainer:
                 if parameter.grad is None:  # all workers must take part in every sum
                     parameter.grad = torch.zeros_like(parameter)
             gradients = [parameter.grad for parameter in self.trained.values()]
-            together = parameters_to_vector(gradients)  # one message: hundreds took longer than a step
+            together = parameters_to_vector(gradients)  # in one message: hundreds take long
             dist.all_reduce(together)
             vector_to_parameters(together.div_(self.workers), gradients)
         norm = nn.utils.clip_grad_norm_(self.trained.values(), schedule.gradient_clip)
