@@ -33,7 +33,7 @@ from nicodec.codecs.bands import in_bands
 from nicodec.codecs.base import Codec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
-from nicodec.entropy.priors import Gaussian, GaussianMixture, Prior
+from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
@@ -71,7 +71,7 @@ class HyperpriorConfig:
     analysis_blocks: tuple[int, int] = (2, 2)
     synthesis_blocks: tuple[int, int] = (3, 3)
     mixture: int = 1
-    """Gaussians a symbol."""
+    """Gaussians a symbol, their weights, means and scales from the network; 1: a `ScaleMixture`."""
     lambda_min: float = 0.0009
     lambda_max: float = 0.24
 
@@ -97,16 +97,15 @@ class MeanContext(nn.Module):
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W); y_hat: (B, known, H, W), zero where unknown."""
-        device = y_hat.device.type
-        with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
-            h = self.enter(torch.cat([features.float(), y_hat], 1))
+        with _float32_but_in_training(self):
+            h = self.enter(torch.cat([features, y_hat], 1))
             return self.leave(F.silu(self.block(h, quality)))
 
 
 class ScaleContext(nn.Module):
     """Integer parameters of one pass's distributions from hyper features and symbol magnitudes.
 
-    A single Gaussian has one parameter a symbol, its scale index; a mixture of K has K scale indices, K offsets
+    A symbol has one parameter, its scale index; with a mixture of K Gaussians it has K scale indices, K offsets
     and K log-weights. All count in 1/16.
     """
 
@@ -173,7 +172,13 @@ class ScaleHyper(nn.Module):
 
 
 class MeanHyper(nn.Module):
-    """Float hyper features at 1/16 from hyper symbols at 1/64."""
+    """Float hyper features at 1/16 from hyper symbols at 1/64.
+
+    In float32 except in training, as the means are: its rounding was most of what set a bfloat16 decoder's pixels
+    apart where they differ most.
+    """
+
+    float32 = True
 
     def __init__(self, hyper_latents: int, width: int) -> None:
         super().__init__()
@@ -184,9 +189,10 @@ class MeanHyper(nn.Module):
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: (B, hyper_latents, H/4, W/4) symbols; returns (B, width, H, W)."""
-        h = self.block(F.pixel_shuffle(self.enter(z), 2).float(), quality)
-        h = self.refine(F.pixel_shuffle(self.expand(F.silu(h)), 2).float(), quality)
-        return F.silu(h)
+        with _float32_but_in_training(self):
+            h = self.block(F.pixel_shuffle(self.enter(z), 2).float(), quality)
+            h = self.refine(F.pixel_shuffle(self.expand(F.silu(h)), 2).float(), quality)
+            return F.silu(h)
 
 
 class HyperAnalysis(nn.Module):
@@ -291,7 +297,7 @@ class Hyperprior(Codec):
         k = self.config.mixture
         indices, offsets, weights = parameters[:, :k], parameters[:, k : 2 * k], parameters[:, 2 * k :]
         weights, offsets, indices = self._integers(weights, offsets, indices)
-        return Gaussian(indices[:, 0], where) if k == 1 else GaussianMixture(weights, offsets, indices, where)
+        return ScaleMixture(indices[:, 0], where) if k == 1 else GaussianMixture(weights, offsets, indices, where)
 
     def _integers(self, weights: Tensor, offsets: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What integer networks gave, as the integers that priors take; in training as it is."""
@@ -384,6 +390,11 @@ def _levelling(deviation: Tensor) -> Tensor:
     """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
     factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
     return factor / (factor * deviation).square().mean().sqrt()
+
+
+def _float32_but_in_training(module: nn.Module) -> torch.autocast:
+    device = next(module.parameters()).device.type
+    return torch.autocast(device, enabled=module.training and torch.is_autocast_enabled(device))
 
 
 def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:

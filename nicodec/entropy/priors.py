@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.entropy.tables import (
+    NARROW,
     PRECISION_BITS,
     SCALE_MIN,
     SCALE_STEP,
     SCALES,
     TOTAL,
+    WIDE_FACTOR,
+    WIDE_SHARE,
     Table,
     exponentials,
     gaussian_tables,
     inverse_scales,
+    latent_tables,
     normal_cdf,
     normalise,
 )
@@ -88,15 +92,19 @@ def _interval_probability(x: Tensor, scale: Tensor) -> Tensor:
     return 0.5 * (torch.erfc((magnitude - 0.5) * factor) - torch.erfc((magnitude + 0.5) * factor))
 
 
-def _gaussian_bits(x: Tensor, scale: Tensor) -> Tensor:
+def _gaussian_bits(x: Tensor, scale: Tensor, narrower: Tensor | None = None) -> Tensor:
     """−log2 of the interval's probability; beyond 4.5 σ the cost grows with the logarithm of the distance.
 
     There a Gaussian's probability vanishes in float32, and its gradient with it or beyond all bounds; the
     logarithm has a bounded gradient that still widens the scale, and is nearer to what an escape costs.
+    With `narrower` it is that of a mixture of two, of which `scale` is the wide one.
     """
     distance = (x.abs() - 0.5) / scale
     near = torch.minimum(x.abs(), 0.5 + TAIL_START * scale)
-    bits = -torch.log2(_interval_probability(near, scale).clamp(min=LIKELIHOOD_MIN))
+    probability = _interval_probability(near, scale)
+    if narrower is not None:
+        probability = torch.lerp(_interval_probability(near, narrower), probability, WIDE_SHARE)
+    bits = -torch.log2(probability.clamp(min=LIKELIHOOD_MIN))
     return bits + (TAIL_START**2 / math.log(2)) * torch.log(distance.clamp(min=TAIL_START) / TAIL_START)
 
 
@@ -143,8 +151,8 @@ class _Indexed:
 
 
 @dataclass(frozen=True)
-class Gaussian(_Indexed):
-    """Zero-mean Gaussian of one of 64 scales.
+class ScaleMixture(_Indexed):
+    """Zero-mean mixture of a narrow and a wide Gaussian, their shares and ratio fixed, of one of 64 scales.
 
     Attributes:
         index: (B, C, H, W). Position on the logarithmic scale axis: a real number in training, an integer
@@ -158,7 +166,8 @@ class Gaussian(_Indexed):
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
-        bits = _gaussian_bits(x.float(), _scale(self.index))
+        narrow = NARROW * _scale(self.index)
+        bits = _gaussian_bits(x.float(), WIDE_FACTOR * narrow, narrow)
         if self.index.is_floating_point():
             return bits
         digits = 1 + torch.floor(torch.log2((2 * x.abs()).clamp(min=1)) / 4)
@@ -173,7 +182,7 @@ class Gaussian(_Indexed):
 
     def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """See `TablePrior.tables`."""
-        return gaussian_tables(), self.index.to(torch.uint8).cpu().numpy().ravel()
+        return latent_tables(), self.index.to(torch.uint8).cpu().numpy().ravel()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,16 @@ SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 
 TAIL_DEVIATIONS = 6.1
 
+WIDE_SHARE, WIDE_FACTOR = 0.2, 1.5
+"""Latents' tables are mixtures of two Gaussians, the second with this share and so many times the first's deviation.
+
+On held-out pictures such a shape took 0.19 to 0.36 % of the latents' bits off those of single Gaussians, a free
+shape for each scale 0.25 to 0.47 % (CARD.md of models/hyperprior).
+"""
+
+NARROW = (1 - WIDE_SHARE + WIDE_SHARE * WIDE_FACTOR**2) ** -0.5
+"""Deviation of the first, in those of the mixture."""
+
 CDF_RANGE = 8
 """The stored standard normal distribution function covers ±8 deviations, in steps of 1/64."""
 
@@ -71,7 +81,16 @@ def _stored(name: str) -> NDArray[np.int64]:
 @cache
 def gaussian_tables() -> tuple[Table, ...]:
     """The 64 tables of zero-mean Gaussians, in the order of their scales."""
-    half_widths, flat = _stored("half_widths"), _stored("frequencies")
+    return _tables(_stored("half_widths"), _stored("frequencies"))
+
+
+@cache
+def latent_tables() -> tuple[Table, ...]:
+    """The 64 tables of zero-mean mixtures of a narrow and a wide Gaussian, with the same deviations."""
+    return _tables(_stored("latent_half_widths"), _stored("latent_frequencies"))
+
+
+def _tables(half_widths: NDArray[np.int64], flat: NDArray[np.int64]) -> tuple[Table, ...]:
     tables, start = [], 0
     for half_width in half_widths.tolist():
         size = 2 * half_width + 2
@@ -112,24 +131,32 @@ def normalise(frequencies: NDArray[np.int64], total: int = TOTAL) -> NDArray[np.
     return scaled
 
 
-def _write_gaussian_tables(path: str) -> None:
-    half_widths, rows = [], []
-    for index in range(SCALES):
-        scale = gaussian_scale(index)
-        half_width = max(1, math.ceil(TAIL_DEVIATIONS * scale))
+def _frequencies(components: list[tuple[float, float]], half_width: int) -> NDArray[np.int64]:
+    """Table of a mixture of zero-mean Gaussians, given as (share, deviation)."""
 
-        def tail(x: float, scale: float = scale) -> float:
-            return 0.5 * math.erfc(x / (scale * math.sqrt(2)))
+    def tail(x: float) -> float:
+        return sum(share * 0.5 * math.erfc(x / (deviation * math.sqrt(2))) for share, deviation in components)
 
-        side = [tail(n - 0.5) - tail(n + 0.5) for n in range(1, half_width + 1)]
-        centre = 1 - 2 * tail(0.5)
-        mass = [*reversed(side), centre, *side, 2 * tail(half_width + 0.5)]
-        rows.append(normalise(np.array([round(m * 2**36) for m in mass], dtype=np.int64)))
-        half_widths.append(half_width)
+    side = [tail(n - 0.5) - tail(n + 0.5) for n in range(1, half_width + 1)]
+    mass = [*reversed(side), 1 - 2 * tail(0.5), *side, 2 * tail(half_width + 0.5)]
+    return normalise(np.array([round(m * 2**36) for m in mass], dtype=np.int64))
+
+
+def _write_tables(path: str) -> None:
+    scales = [gaussian_scale(index) for index in range(SCALES)]
+    half_widths = [max(1, math.ceil(TAIL_DEVIATIONS * scale)) for scale in scales]
+    latent_half_widths = [max(1, math.ceil(TAIL_DEVIATIONS * WIDE_FACTOR * NARROW * scale)) for scale in scales]
+    gaussians = [_frequencies([(1.0, s)], r) for s, r in zip(scales, half_widths, strict=True)]
+    latents = [
+        _frequencies([(1 - WIDE_SHARE, NARROW * s), (WIDE_SHARE, WIDE_FACTOR * NARROW * s)], r)
+        for s, r in zip(scales, latent_half_widths, strict=True)
+    ]
     np.savez_compressed(
         path,
         half_widths=np.array(half_widths, dtype=np.int32),
-        frequencies=np.concatenate(rows).astype(np.int32),
+        frequencies=np.concatenate(gaussians).astype(np.int32),
+        latent_half_widths=np.array(latent_half_widths, dtype=np.int32),
+        latent_frequencies=np.concatenate(latents).astype(np.int32),
         normal_cdf=np.array(
             [
                 round(2**30 * 0.5 * math.erfc(-j / 64 / math.sqrt(2)))
@@ -143,4 +170,4 @@ def _write_gaussian_tables(path: str) -> None:
 
 
 if __name__ == "__main__":
-    _write_gaussian_tables("nicodec/entropy/gaussian_tables.npz")
+    _write_tables("nicodec/entropy/gaussian_tables.npz")

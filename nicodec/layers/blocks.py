@@ -39,7 +39,9 @@ class ResidualBlock(nn.Module):
     The channels are expanded before the depthwise convolution, so that a channel that holds most of the energy
     (a block's mean, say) meets many spatial filters and not one. The last layer starts at zero, so that a stack
     of blocks is the identity before training (DESIGN §6). The stream x stays in float32; only the branch runs in
-    the autocast type. `input_scale`, fixed, brings channels of very different size nearer to each other; what the
+    the autocast type. What the nonlinearity cuts off depends on the quality, as quantisation noise does: its
+    inputs' bias (`shift`) and, in a scaled block, their size (`input_gain`) are learned at the anchors.
+    `input_scale`, fixed, brings channels of very different size nearer to each other; what the
     autocast type rounds off the largest of them is fed in beside them, or it would tilt all hidden channels at
     once and pixels of a bfloat16 decoder would leave those of a float32 one (rule 6 of the numbers contract).
     """
@@ -53,22 +55,30 @@ class ResidualBlock(nn.Module):
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.project = Pointwise(hidden, channels, zero=True)
         self.gate = QualityTable(channels, 0.5)
+        self.shift = QualityTable(hidden)
+        self.input_gain = QualityTable(channels, 1.0) if scaled else None
         self.register_buffer("input_scale", torch.ones(channels, 1, 1) if scaled else None)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        expanded = self.expand(x) if self.input_scale is None else self._expand_scaled(x * self.input_scale)
-        branch = self.project(self.depthwise(F.silu(expanded)))
+        branch = self.project(self.depthwise(F.silu(self._expand(x, quality))))
         return torch.addcmul(x, branch.to(x.dtype), self.gate(quality).to(x.dtype))
 
-    def _expand_scaled(self, x: Tensor) -> Tensor:
-        device = x.device.type
-        if self.training or not torch.is_autocast_enabled(device):
-            return self.expand(x)
-        short = x.to(torch.get_autocast_dtype(device))
-        rest = (x[:, :LARGE_CHANNELS] - short[:, :LARGE_CHANNELS]).to(short.dtype)
-        weight = torch.cat([self.expand.weight, self.expand.weight[:, :LARGE_CHANNELS]], 1)
-        return F.conv2d(torch.cat([short, rest], 1), weight[:, :, None, None], self.expand.bias)
+    def _expand(self, x: Tensor, quality: Tensor) -> Tensor:
+        weight: Tensor = self.expand.weight
+        if self.input_scale is not None and self.input_gain is not None:
+            x = x * (self.input_scale * self.input_gain(quality))
+            device = x.device.type
+            if not self.training and torch.is_autocast_enabled(device):
+                short = x.to(torch.get_autocast_dtype(device))
+                rest = (x[:, :LARGE_CHANNELS] - short[:, :LARGE_CHANNELS]).to(short.dtype)
+                x, weight = torch.cat([short, rest], 1), torch.cat([weight, weight[:, :LARGE_CHANNELS]], 1)
+        weight = weight[:, :, None, None]
+        bias = (self.expand.bias[:, None, None] + self.shift(quality)).to(torch.bfloat16)  # whatever x is: rule 6
+        if len(bias) == 1:
+            return F.conv2d(x, weight, bias.flatten().to(x.dtype))
+        h = F.conv2d(x, weight)
+        return h + bias.to(h.dtype)
 
 
 class BlockStack(nn.ModuleList):

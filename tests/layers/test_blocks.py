@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from nicodec.layers.blocks import ResidualBlock
+
+
+def trained(scaled: bool) -> ResidualBlock:
+    torch.manual_seed(0)
+    block = ResidualBlock(16, scaled=scaled)
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return block.eval()
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_batch_of_qualities_gives_what_each_gives_alone(scaled: bool) -> None:
+    block, x, quality = trained(scaled), torch.randn(3, 16, 5, 6), torch.tensor([0, 87, 200])
+    with torch.inference_mode():
+        together = block(x, quality)
+        alone = torch.cat([block(x[i : i + 1], quality[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone)
+    assert not torch.allclose(block(x[:1], quality[:1]), block(x[:1], quality[1:2]), atol=1e-3)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_branch_alone_runs_in_bfloat16(scaled: bool) -> None:
+    block, x, quality = trained(scaled), torch.randn(1, 16, 5, 6), torch.tensor([40])
+    with torch.inference_mode():
+        exact = block(x, quality)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            short = block(x, quality)
+    assert short.dtype == torch.float32
+    assert (short - exact).abs().max() < 0.02 * (exact - x).abs().max()
+
+
+def test_an_untrained_block_is_the_identity() -> None:
+    block, x = ResidualBlock(16, scaled=True), torch.randn(1, 16, 5, 6)
+    assert torch.equal(block(x, torch.tensor([100])), x)
