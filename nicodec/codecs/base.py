@@ -14,8 +14,8 @@ from nicodec.errors import QualityError
 from nicodec.refinement import Replay, refine
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
-REFINEMENT = {EFFORT_MAX: 100}
-"""Steps in which an encoder refines its symbols, by effort (40 often gain nothing); the decoder does not notice."""
+REFINEMENT = {8: 50, EFFORT_MAX: 100}
+"""Steps in which an encoder refines its symbols, by effort; the decoder does not notice."""
 
 
 class Codec(nn.Module, ABC):
@@ -110,7 +110,7 @@ class Codec(nn.Module, ABC):
         Args:
             x: the picture.
             quality: (1,), half steps 0..200.
-            effort: 1 to 9; at 9 the symbols are refined.
+            effort: 1 to 9; at 8 and 9 the symbols are refined.
             report: told the share that is done, up to 1, while they are.
 
         Raises:

@@ -37,7 +37,7 @@ from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
-from nicodec.layers.blocks import BlockStack, Pointwise, ResidualBlock
+from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock
 from nicodec.layers.quality import ANCHORS, QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
@@ -223,14 +223,13 @@ class Hyperprior(Codec):
         c = self.config = config or HyperpriorConfig()
         self.to_fine = Pointwise(192, 192, float32=True)
         self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
-        self.to_latents = Pointwise(768, c.latents, float32=True)
+        self.to_latents = Basis(768, c.latents)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
-        self.from_latents = Pointwise(c.latents, 768, float32=True)
+        self.from_latents = Basis(c.latents, 768)
         self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True)
-        self.from_fine = Pointwise(192, 192, float32=True)
-        for fixed in (self.to_fine, self.to_latents, self.from_latents, self.from_fine):
-            fixed.requires_grad_(False)  # principal components; the blocks learn what departs from them
+        self.from_fine = Basis(192, 192)
+        self.to_fine.requires_grad_(False)  # a rotation: nothing is lost
         self.log_gain = QualityTable(c.latents)
         self.log_inverse_gain = QualityTable(c.latents)
         self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
@@ -350,10 +349,10 @@ class Hyperprior(Codec):
         fine_basis, fine_mean, fine_deviation = _principal_components(pixels.permute(0, 2, 3, 1).flatten(0, 2))
         self.to_fine.weight.copy_(fine_basis.T)
         self.to_fine.bias.copy_(-(fine_mean @ fine_basis))
-        self.from_fine.weight.copy_(fine_basis)
-        self.from_fine.bias.copy_(fine_mean)
+        fine_scale = _levelling(fine_deviation)
+        self.from_fine.set_matrix(fine_basis, fine_mean, fine_scale)
         for stack in (self.fine_analysis, self.fine_synthesis):
-            stack.set_input_scale(_levelling(fine_deviation))
+            stack.set_input_scale(fine_scale)
 
         groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
         basis, mean, deviation = _principal_components(groups)
@@ -362,10 +361,8 @@ class Hyperprior(Codec):
         self.deviation.copy_(usual[:, None, None])
         for stack in (self.coarse_analysis, self.coarse_synthesis):
             stack.set_input_scale(_levelling(deviation))
-        self.to_latents.weight.copy_(basis.T)
-        self.to_latents.bias.copy_(-(mean @ basis))
-        self.from_latents.weight.copy_(basis)
-        self.from_latents.bias.copy_(mean)
+        self.to_latents.set_matrix(basis.T, -(mean @ basis), _levelling(groups.std(0)))
+        self.from_latents.set_matrix(basis, mean, _levelling(deviation))
         # At high rate the best step is Δ² = 12·3/(2 ln 2·λ) in grey levels (equal slopes of λ·Δ²/12/3 + bits).
         quality = torch.linspace(0, 200, ANCHORS)
         step = torch.sqrt(18 / (math.log(2) * c.rate_weight(quality))) * PIXEL_GAIN / 255

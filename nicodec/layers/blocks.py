@@ -33,6 +33,38 @@ class Pointwise(nn.Module):
             return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
+class Basis(nn.Module):
+    """1x1 convolution in float32 that starts as a given matrix and is learned slowly from there.
+
+    What is learned is the matrix for inputs brought nearer to equal size (`input_scale`, fixed), or steps of equal
+    size would tilt the outputs by the few large inputs.
+    """
+
+    float32 = True
+    learning_rate_factor = 0.2
+    """Of the optimiser's rate: all the picture goes through, not a branch."""
+
+    input_scale: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.register_buffer("input_scale", torch.ones(in_channels))
+
+    @torch.no_grad()
+    def set_matrix(self, matrix: Tensor, bias: Tensor, input_scale: Tensor) -> None:
+        """Start as x -> matrix @ x + bias: (out, in), (out,), and the inputs' scale (in,)."""
+        self.weight.copy_(matrix / input_scale)
+        self.bias.copy_(bias)
+        self.input_scale.copy_(input_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) to (B, out, H, W), float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, (self.weight * self.input_scale)[:, :, None, None], self.bias)
+
+
 class ResidualBlock(nn.Module):
     """x + gate(quality) * branch(x), the branch being 1x1, SiLU, depthwise 3x3, 1x1.
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nicodec.layers.blocks import ResidualBlock
+from nicodec.layers.blocks import Basis, ResidualBlock
 
 
 def trained(scaled: bool) -> ResidualBlock:
@@ -37,3 +37,12 @@ def test_the_branch_alone_runs_in_bfloat16(scaled: bool) -> None:
 def test_an_untrained_block_is_the_identity() -> None:
     block, x = ResidualBlock(16, scaled=True), torch.randn(1, 16, 5, 6)
     assert torch.equal(block(x, torch.tensor([100])), x)
+
+
+def test_a_basis_starts_as_its_matrix_whatever_its_inputs_scale() -> None:
+    layer, matrix, bias, x = Basis(6, 4), torch.randn(4, 6), torch.randn(4), torch.randn(2, 6, 3, 5)
+    layer.set_matrix(matrix, bias, torch.tensor([0.1, 0.5, 1, 2, 4, 8]))
+    expected = torch.einsum("oi,bihw->bohw", matrix, x) + bias[:, None, None]
+    torch.testing.assert_close(layer(x), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x), expected)
