@@ -142,7 +142,7 @@ def compress(
             max=9,
             metavar="1..9",
             show_default="7",
-            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; decoding is as fast.",
+            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; decodes as fast.",
         ),
     ] = None,
     gaussians: splat.Count = None,

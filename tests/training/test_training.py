@@ -15,11 +15,11 @@ import nicodec
 from nicodec.errors import InputError
 from nicodec.training.data import Crops, find_pictures
 from nicodec.training.loss import rate_distortion
-from nicodec.training.optimisers import learning_rate_factor
+from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
 from nicodec.training.recipe import DataRecipe, ScheduleRecipe, read_recipe
 from nicodec.training.run import train_recipe
 
-from ..conftest import TINY, smooth_picture
+from ..conftest import TINY, smooth_picture, tiny_codec
 
 RECIPE = """
 name = "small"
@@ -155,3 +155,16 @@ def test_learning_rate_warms_up_and_decays() -> None:
     assert learning_rate_factor(0.0, 0, schedule) == pytest.approx(0.1)
     assert learning_rate_factor(0.4, 100, schedule) == pytest.approx(1.0)
     assert learning_rate_factor(1.0, 100, schedule) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("muon", [0.0, 1e-3])
+def test_every_parameter_is_trained_once_and_bases_slowly(muon: float) -> None:
+    codec = tiny_codec().requires_grad_(True)
+    optimisers = build_optimisers(codec, ScheduleRecipe(learning_rate=1e-3, muon_learning_rate=muon))
+    set_learning_rate(optimisers, 0.5)
+    rates = {id(p): group["lr"] for o in optimisers for group in o.param_groups for p in group["params"]}
+    listed = [id(p) for o in optimisers for group in o.param_groups for p in group["params"]]
+    assert sorted(listed) == sorted(id(p) for p in codec.parameters())
+    for name, parameter in codec.named_parameters():
+        slow = name.startswith(("to_latents.", "from_latents.", "from_fine."))
+        assert rates[id(parameter)] == pytest.approx(1e-4 if slow else 5e-4), name
