@@ -359,10 +359,11 @@ class Hyperprior(Codec):
         basis, deviation = basis[:, : c.latents], deviation[: c.latents]
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
+        coarse_scale = _levelling(deviation)
         for stack in (self.coarse_analysis, self.coarse_synthesis):
-            stack.set_input_scale(_levelling(deviation))
+            stack.set_input_scale(coarse_scale)
         self.to_latents.set_matrix(basis.T, -(mean @ basis), _levelling(groups.std(0)))
-        self.from_latents.set_matrix(basis, mean, _levelling(deviation))
+        self.from_latents.set_matrix(basis, mean, coarse_scale)
         # At high rate the best step is Δ² = 12·3/(2 ln 2·λ) in grey levels (equal slopes of λ·Δ²/12/3 + bits).
         quality = torch.linspace(0, 200, ANCHORS)
         step = torch.sqrt(18 / (math.log(2) * c.rate_weight(quality))) * PIXEL_GAIN / 255

@@ -41,7 +41,7 @@ class Basis(nn.Module):
     """
 
     float32 = True
-    learning_rate_factor = 0.2
+    learning_rate_share = 0.2
     """Of the optimiser's rate: all the picture goes through, not a branch."""
 
     input_scale: Tensor

@@ -13,22 +13,22 @@ from nicodec.training.recipe import ScheduleRecipe
 def build_optimisers(model: nn.Module, schedule: ScheduleRecipe) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the matrices of 1x1 layers where the recipe gives it a learning rate.
 
-    A module that says `learning_rate_factor` has its own parameters trained at that share of AdamW's rate.
+    A module that says `learning_rate_share` has its own parameters trained at that share of AdamW's rate.
     """
     rate, decay = schedule.learning_rate, schedule.weight_decay
     matrices: list[nn.Parameter] = []
-    by_factor: dict[float, list[nn.Parameter]] = {}
+    by_share: dict[float, list[nn.Parameter]] = {}
     for module in model.modules():
-        factor = getattr(module, "learning_rate_factor", 1.0)
+        share = getattr(module, "learning_rate_share", 1.0)
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad:
                 continue
-            is_matrix = factor == 1 and name == "weight" and parameter.ndim == 2 and min(parameter.shape) > 16
+            is_matrix = share == 1 and name == "weight" and parameter.ndim == 2 and min(parameter.shape) > 16
             if schedule.muon_learning_rate > 0 and is_matrix:
                 matrices.append(parameter)
             else:
-                by_factor.setdefault(factor, []).append(parameter)
-    groups = [{"params": parameters, "lr": rate * factor} for factor, parameters in by_factor.items()]
+                by_share.setdefault(share, []).append(parameter)
+    groups = [{"params": parameters, "lr": rate * share} for share, parameters in by_share.items()]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
     ]
