@@ -74,7 +74,7 @@ def tiny_codec(**changes: object) -> torch.nn.Module:
     codec.start_from_principal_components(blocks)
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
-            if parameter.requires_grad and "log_" not in name:
+            if parameter.requires_grad and "log_" not in name and not name.startswith(("to_", "from_")):
                 parameter.add_(0.02 * torch.randn_like(parameter))
     codec.to_integers()
     return codec.eval().requires_grad_(False)

@@ -37,7 +37,7 @@ from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
-from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock
+from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock, precision_of
 from nicodec.layers.quality import ANCHORS, QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
@@ -97,7 +97,7 @@ class MeanContext(nn.Module):
 
     def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W); y_hat: (B, known, H, W), zero where unknown."""
-        with _float32_but_in_training(self):
+        with precision_of(self):
             h = self.enter(torch.cat([features, y_hat], 1))
             return self.leave(F.silu(self.block(h, quality)))
 
@@ -189,7 +189,7 @@ class MeanHyper(nn.Module):
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: (B, hyper_latents, H/4, W/4) symbols; returns (B, width, H, W)."""
-        with _float32_but_in_training(self):
+        with precision_of(self):
             h = self.block(F.pixel_shuffle(self.enter(z), 2).float(), quality)
             h = self.refine(F.pixel_shuffle(self.expand(F.silu(h)), 2).float(), quality)
             return F.silu(h)
@@ -221,15 +221,15 @@ class Hyperprior(Codec):
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or HyperpriorConfig()
-        self.to_fine = Pointwise(192, 192, float32=True)
+        self.to_fine = Basis(192, 192)
         self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
         self.to_latents = Basis(768, c.latents)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
         self.from_latents = Basis(c.latents, 768)
-        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True)
+        # The first meets the pictures' means, which are large, and set a bfloat16 decoder's pixels apart (rule 6).
+        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True, float32=1)
         self.from_fine = Basis(192, 192)
-        self.to_fine.requires_grad_(False)  # a rotation: nothing is lost
         self.log_gain = QualityTable(c.latents)
         self.log_inverse_gain = QualityTable(c.latents)
         self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
@@ -346,9 +346,9 @@ class Hyperprior(Codec):
         """
         c = self.config
         pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
-        fine_basis, fine_mean, fine_deviation = _principal_components(pixels.permute(0, 2, 3, 1).flatten(0, 2))
-        self.to_fine.weight.copy_(fine_basis.T)
-        self.to_fine.bias.copy_(-(fine_mean @ fine_basis))
+        samples = pixels.permute(0, 2, 3, 1).flatten(0, 2)
+        fine_basis, fine_mean, fine_deviation = _principal_components(samples)
+        self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), _levelling(samples.std(0)))
         fine_scale = _levelling(fine_deviation)
         self.from_fine.set_matrix(fine_basis, fine_mean, fine_scale)
         for stack in (self.fine_analysis, self.fine_synthesis):
@@ -388,11 +388,6 @@ def _levelling(deviation: Tensor) -> Tensor:
     """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
     factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
     return factor / (factor * deviation).square().mean().sqrt()
-
-
-def _float32_but_in_training(module: nn.Module) -> torch.autocast:
-    device = next(module.parameters()).device.type
-    return torch.autocast(device, enabled=module.training and torch.is_autocast_enabled(device))
 
 
 def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,22 +13,17 @@ LARGE_CHANNELS = 8
 
 
 class Pointwise(nn.Module):
-    """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is.
+    """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
 
-    With `float32` it runs in float32 whatever the autocast type is.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False, float32: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.float32 = float32
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         nn.init.zeros_(self.weight) if zero else nn.init.normal_(self.weight, std=in_channels**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H, W)."""
-        with torch.autocast(x.device.type, enabled=False) if self.float32 else contextlib.nullcontext():
-            return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
 class Basis(nn.Module):
@@ -65,6 +58,13 @@ class Basis(nn.Module):
             return F.conv2d(x, (self.weight * self.input_scale)[:, :, None, None], self.bias)
 
 
+def precision_of(module: nn.Module) -> torch.autocast:
+    """The autocast type as it is; but float32 in evaluation for a module that says `float32`."""
+    device = next(module.parameters()).device.type
+    enabled = torch.is_autocast_enabled(device) and (module.training or not module.float32)
+    return torch.autocast(device, enabled=enabled)
+
+
 class ResidualBlock(nn.Module):
     """x + gate(quality) * branch(x), the branch being 1x1, SiLU, depthwise 3x3, 1x1.
 
@@ -80,10 +80,12 @@ class ResidualBlock(nn.Module):
 
     input_scale: Tensor | None
 
-    def __init__(self, channels: int, expansion: float = 2.0, *, scaled: bool = False) -> None:
+    def __init__(self, channels: int, expansion: float = 2.0, *, scaled: bool = False, float32: bool = False) -> None:
+        """`float32`: the branch, too, runs in float32 but in training."""
         super().__init__()
+        self.float32 = float32
         hidden = int(channels * expansion)
-        self.expand = Pointwise(channels, hidden)
+        self.expand = Pointwise(channels, hidden, bias=False)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.project = Pointwise(hidden, channels, zero=True)
         self.gate = QualityTable(channels, 0.5)
@@ -93,7 +95,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        branch = self.project(self.depthwise(F.silu(self._expand(x, quality))))
+        with precision_of(self):
+            branch = self.project(self.depthwise(F.silu(self._expand(x, quality))))
         return torch.addcmul(x, branch.to(x.dtype), self.gate(quality).to(x.dtype))
 
     def _expand(self, x: Tensor, quality: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class ResidualBlock(nn.Module):
                 rest = (x[:, :LARGE_CHANNELS] - short[:, :LARGE_CHANNELS]).to(short.dtype)
                 x, weight = torch.cat([short, rest], 1), torch.cat([weight, weight[:, :LARGE_CHANNELS]], 1)
         weight = weight[:, :, None, None]
-        bias = (self.expand.bias[:, None, None] + self.shift(quality)).to(torch.bfloat16)  # whatever x is: rule 6
+        bias = self.shift(quality).to(torch.bfloat16)  # whatever x is: rule 6
         if len(bias) == 1:
             return F.conv2d(x, weight, bias.flatten().to(x.dtype))
         h = F.conv2d(x, weight)
@@ -114,10 +117,10 @@ class ResidualBlock(nn.Module):
 
 
 class BlockStack(nn.ModuleList):
-    """Residual blocks one after another."""
+    """Residual blocks one after another, the first so many in float32."""
 
-    def __init__(self, channels: int, depth: int, *, scaled: bool = False) -> None:
-        super().__init__(ResidualBlock(channels, scaled=scaled) for _ in range(depth))
+    def __init__(self, channels: int, depth: int, *, scaled: bool = False, float32: int = 0) -> None:
+        super().__init__(ResidualBlock(channels, scaled=scaled, float32=i < float32) for i in range(depth))
 
     def set_input_scale(self, scale: Tensor) -> None:
         """Set what every branch's input is multiplied by, (channels,)."""

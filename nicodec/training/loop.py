@@ -79,7 +79,7 @@ class Trainer:
             optimiser.load_state_dict(saved)
             for group, base in zip(optimiser.param_groups, bases, strict=True):
                 group["base"] = base
-        self.average = state["average"]
+        self.average = {name: state["average"][name] for name in self.trained}  # in the same order
         self.step, self.minutes = state["step"], state["minutes"]
         return True
 
