@@ -59,6 +59,7 @@ TINY = {
     "scale_context": 12,
     "analysis_blocks": (1, 1),
     "synthesis_blocks": (1, 1),
+    "filter_weights": 16,
 }
 """Configuration of a hyperprior small enough for tests."""
 
@@ -76,6 +77,9 @@ def tiny_codec(**changes: object) -> torch.nn.Module:
         for name, parameter in codec.named_parameters():
             if parameter.requires_grad and "log_" not in name and not name.startswith(("to_", "from_")):
                 parameter.add_(0.02 * torch.randn_like(parameter))
+        codec.adaptive_filter.basis.normal_()
+        codec.adaptive_filter.log_unit[0] = -5.0
+        codec.adaptive_filter.index.fill_(20)
     codec.to_integers()
     return codec.eval().requires_grad_(False)
 

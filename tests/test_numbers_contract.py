@@ -67,8 +67,9 @@ def test_every_setting_decodes_every_other(codec: Codec, quality: int, channels_
             with setting(**options):
                 decoder = Recorder(StreamDecoder(stream))
                 latents = codec.code_latents(decoder, None, (192, 128), q)
+                matrix = codec.code_filter(decoder, None, latents, q)
                 decoder.inner.finish(checksum)
-                pictures[written, read] = codec.synthesise(latents, q).float()
+                pictures[written, read] = codec.synthesise(latents, q, matrix).float()
             if symbols is not None:
                 assert all(torch.equal(a, b) for a, b in zip(symbols, decoder.symbols, strict=True))
             symbols = decoder.symbols
@@ -106,7 +107,7 @@ def test_scales_see_symbols_only(codec: Codec) -> None:
             handles.append(module.register_forward_hook(lambda m, i, o: o + 1e-3 * torch.randn_like(o)))
     try:
         decoder = StreamDecoder(stream)
-        codec.code_latents(decoder, None, (128, 128), q)
+        codec.code_filter(decoder, None, codec.code_latents(decoder, None, (128, 128), q), q)
         decoder.finish(checksum)
     finally:
         for handle in handles:

@@ -29,7 +29,8 @@ def test_no_steps_leave_the_symbols_as_they_were(codec: Codec, tile: int, monkey
         plain = codec.encode(x, quality)
         coder = StreamEncoder()
         values = refinement.refine(codec, x, quality, 0)
-        codec.code_latents(refinement.Replay(coder, values), None, (192, 256), quality)
+        latents = codec.code_latents(refinement.Replay(coder, values), None, (192, 256), quality)
+        codec.code_filter(coder, x, latents, quality)
     assert coder.finish() == plain
 
 

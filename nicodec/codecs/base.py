@@ -53,8 +53,25 @@ class Codec(nn.Module, ABC):
         """
 
     @abstractmethod
-    def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W), about 0..1 and not clamped, from what `code_latents` returned."""
+    def synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None = None) -> Tensor:
+        """Pictures (B, 3, H, W), about 0..1 and not clamped, from what `code_latents` and `code_filter` returned."""
+
+    def code_filter(self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor) -> Tensor | None:
+        """Hand to `coder`, last of all, what the encoder has fitted to the decoded picture; see `AdaptiveFilter`.
+
+        It is no part of the training, in which a codec has no such filter, nor of the refinement.
+
+        Args:
+            coder: what is done with the symbols; not one that estimates with noise.
+            x: one picture (1, 3, H, W) when encoding, None when decoding.
+            latents: what `code_latents` returned.
+            quality: int64 (1,), half steps 0..200.
+
+        Returns:
+            The filter's matrix; None: there is nothing to filter.
+
+        """
+        return None
 
     def to_integers(self) -> None:
         """Derive all integer tables and weights from the trained parameters."""
@@ -121,9 +138,11 @@ class Codec(nn.Module, ABC):
             raise QualityError(f"effort {effort!r}: give a whole number from 1 to {EFFORT_MAX}")
         coder, size, steps = StreamEncoder(), (x.shape[2], x.shape[3]), REFINEMENT.get(effort, 0)
         if steps:
-            self.code_latents(Replay(coder, refine(self, x, quality, steps, report)), None, size, quality)
+            symbols = refine(self, x, quality, steps, report)
+            latents = self.code_latents(Replay(coder, symbols), None, size, quality)
         else:
-            self.code_latents(coder, x, size, quality)
+            latents = self.code_latents(coder, x, size, quality)
+        self.code_filter(coder, x, latents, quality)
         return coder.finish()
 
     def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -135,5 +154,6 @@ class Codec(nn.Module, ABC):
         """
         coder = StreamDecoder(stream)
         latents = self.code_latents(coder, None, size, quality)
+        matrix = self.code_filter(coder, None, latents, quality)
         coder.finish(checksum)
-        return self.synthesise(latents, quality)
+        return self.synthesise(latents, quality, matrix)

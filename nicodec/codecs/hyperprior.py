@@ -14,6 +14,8 @@ in floats; scales see decoded symbols only, in integers (rule 1 of the numbers c
 The hyper-latents z go the same way, half of the channels at a time: the first pass by a table a channel, the
 others by Gaussians whose scale and offset an integer network takes from the passes before.
 
+Last comes a filter of the decoded picture that the encoder fits to each picture (`layers/adaptive_filter.py`).
+
 The linear part starts as the principal components of 16x16 blocks (`start_from_principal_components`).
 Sources: mean-scale hyperprior, Minnen et al. 2018; checkerboard context, He et al. 2021; uneven channel groups,
 ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 2025.
@@ -37,6 +39,7 @@ from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
+from nicodec.layers.adaptive_filter import AdaptiveFilter
 from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock, precision_of
 from nicodec.layers.quality import ANCHORS, QualityTable
 
@@ -51,6 +54,9 @@ HYPER_HALF_WIDTH = 15
 
 INDEX_OF_ONE = -math.log(SCALE_MIN) / SCALE_STEP
 """Position of σ = 1 on the scale axis: where hyper-latents start."""
+
+FITTED_LATENTS, FITTED_SIDE = 4096, 32
+"""A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side."""
 
 DEVIATION_MIN = 0.15
 """Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
@@ -72,6 +78,8 @@ class HyperpriorConfig:
     synthesis_blocks: tuple[int, int] = (3, 3)
     mixture: int = 1
     """Gaussians a symbol, their weights, means and scales from the network; 1: a `ScaleMixture`."""
+    filter_weights: int = 0
+    """Of the filter of decoded pictures, a multiple of 8; 0: there is none."""
     lambda_min: float = 0.0009
     lambda_max: float = 0.24
 
@@ -247,6 +255,7 @@ class Hyperprior(Codec):
         self.scale_context = nn.ModuleList(
             ScaleContext(c.scale_hyper, known, c.scale_context, own, c.mixture) for own, known in channels
         )
+        self.adaptive_filter = AdaptiveFilter(c.filter_weights) if c.filter_weights else None
 
     # The one traversal
 
@@ -306,6 +315,21 @@ class Hyperprior(Codec):
         offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX)
         return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
+    def code_filter(self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor) -> Tensor | None:
+        """See `Codec.code_filter`."""
+        if self.adaptive_filter is None:
+            return None
+        symbols = None
+        if x is not None:
+            height, width = latents.shape[2:]
+            areas = _fitted_areas(height, width)
+            seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
+            decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), quality)
+            rate_weight = 255**2 * float(self.config.rate_weight(quality)) * 256 * height * width
+            symbols = self.adaptive_filter.fit(seen, decoded.float(), quality, rate_weight)
+        symbols = self.adaptive_filter.code(coder, symbols)
+        return self.adaptive_filter.matrix(symbols, quality) if symbols.any() else None
+
     # Transforms
 
     def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
@@ -320,17 +344,19 @@ class Hyperprior(Codec):
         h = self.to_latents(F.pixel_unshuffle(h, 2))
         return self.coarse_analysis(h, quality)
 
-    def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
+    def synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None = None) -> Tensor:
         """See `Codec.synthesise`."""
         coarse, fine = self.config.synthesis_blocks
-        return in_bands(lambda part: self._synthesise(part, quality), latents, unit=1, halo=coarse + -(-fine // 2))
+        halo = coarse + -(-fine // 2) + (matrix is not None)
+        return in_bands(lambda part: self._synthesise(part, quality, matrix), latents, unit=1, halo=halo)
 
-    def _synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
+    def _synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None) -> Tensor:
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
         h = self.from_fine(self.fine_synthesis(h, quality))
-        return F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
+        x_hat = F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
+        return x_hat if self.adaptive_filter is None or matrix is None else self.adaptive_filter(x_hat, matrix)
 
     # Start of training
 
@@ -388,6 +414,19 @@ def _levelling(deviation: Tensor) -> Tensor:
     """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
     factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
     return factor / (factor * deviation).square().mean().sqrt()
+
+
+def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:
+    """What a filter is fitted to, in latents: all of a picture, or of a large one a square in each quarter."""
+    if height * width <= FITTED_LATENTS:
+        return [(slice(0, height), slice(0, width))]
+
+    def two(side: int) -> list[slice]:
+        length = min(side, FITTED_SIDE)
+        starts = [min(max(0, middle - length // 2), side - length) for middle in (side // 4, side * 3 // 4)]
+        return [slice(start, start + length) for start in starts]
+
+    return [(rows, columns) for rows in two(height) for columns in two(width)]
 
 
 def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:

@@ -192,7 +192,9 @@ class Splat(Codec):
         coder.finish(checksum)
         return fitted.gaussians()
 
-    def synthesise(self, latents: Fit, quality: Tensor) -> Tensor:  # type: ignore[override]
+    def synthesise(  # type: ignore[override]
+        self, latents: Fit, quality: Tensor, matrix: Tensor | None = None
+    ) -> Tensor:
         """See `Codec.synthesise`."""
         with torch.autocast(self.here.device.type, enabled=False):
             return latents.gaussians().draw()[None]

@@ -65,7 +65,7 @@ class Trainer:
         self.step, self.minutes = 0, 0.0
         self.workers = dist.get_world_size() if dist.is_initialized() else 1
         self.leads = not dist.is_initialized() or dist.get_rank() == 0
-        self._amp = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        self.amp = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
     def resume(self) -> bool:
         """Go on from the checkpoint in the run's folder, if there is one."""
@@ -162,7 +162,7 @@ class Trainer:
         x = self.crops.batch(schedule.batch).to(self.device)
         strata = (torch.arange(schedule.batch) + torch.rand(schedule.batch)) / schedule.batch
         quality = (strata * 201).to(torch.int64).to(self.device)  # one of each part of the range: less noise
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._amp):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp):
             x_hat, bits = self.codec(x, quality)
         weight = self.codec.config.rate_weight(quality)
         loss, bpp, mse = rate_distortion(x, x_hat.float(), bits, weight, schedule.lambda_power)

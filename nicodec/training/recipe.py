@@ -43,6 +43,8 @@ class ScheduleRecipe:
     """Share of the budget at which the learning rate starts to fall."""
     lambda_power: float = -0.5
     """A sample's loss is weighted by λ to this power."""
+    filter_crops: int = 800
+    """Crops that a filter of decoded pictures is learned from, at the end."""
     seed: int = 1
     preview_minutes: float = 10.0
 

@@ -17,6 +17,7 @@ from nicodec.codecs.base import Codec
 from nicodec.errors import InputError
 from nicodec.memory import keep_freed_memory
 from nicodec.training.data import Crops, find_pictures
+from nicodec.training.filters import learn_filter
 from nicodec.training.loop import Progress, Trainer
 from nicodec.training.preview import preview, preview_pictures
 from nicodec.training.recipe import Recipe, append_history, read_recipe
@@ -100,6 +101,8 @@ def train_recipe(
     if trainer.leads:
         averaged = trainer.averaged_codec()
         show(averaged)
+        if (layer := getattr(averaged, "adaptive_filter", None)) is not None:
+            learn_filter(averaged, layer, crops, recipe.schedule.filter_crops, amp=trainer.amp)
         print_of = write_model(averaged, recipe.codec, path.parent)
         append_history(
             path,

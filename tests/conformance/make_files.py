@@ -50,8 +50,9 @@ def symbols_hash(data: bytes) -> str:
             return symbols
 
     decoder = Hasher(stored.payload)
+    quality = torch.tensor([stored.header.quality])
     with torch.inference_mode():
-        codec.code_latents(decoder, None, size, torch.tensor([stored.header.quality]))
+        codec.code_filter(decoder, None, codec.code_latents(decoder, None, size, quality), quality)
     decoder.finish(stored.symbol_checksum)
     return digest.hexdigest()
 

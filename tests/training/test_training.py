@@ -34,6 +34,7 @@ holdout = 2
 steps = 4
 batch = 2
 preview_minutes = 0
+filter_crops = 30
 """
 
 

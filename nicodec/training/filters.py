@@ -1,0 +1,74 @@
+"""Learns the matrices of an `AdaptiveFilter`, once the codec is trained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nicodec.codecs.base import Codec
+from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
+from nicodec.layers.adaptive_filter import FEATURES, RIDGE, AdaptiveFilter, statistics
+from nicodec.layers.quality import QUALITY_STEPS
+from nicodec.training.data import Crops
+
+STEP = 0.02
+"""Of the symbols: a change of the matrix by so many root mean square errors of a pixel, whitened."""
+
+WHITE_RIDGE = 0.1
+"""Added to the whitened features' products of one crop, so that what it hardly has does not count."""
+
+
+@torch.no_grad()
+def learn_filter(codec: Codec, layer: AdaptiveFilter, crops: Crops, count: int, *, amp: bool) -> None:
+    """Set `layer` to the principal components of the filters that fit `count` crops best, at random qualities.
+
+    Each crop's filter is weighted by its error's inverse, so that all qualities count alike, and by how much of
+    every feature there is on average, so that directions of equal length change pixels about alike.
+
+    Args:
+        codec: trained, in evaluation mode.
+        layer: its filter.
+        crops: of the training pictures.
+        count: of the crops.
+        amp: whether to decode in bfloat16.
+
+    """
+    device = layer.basis.device
+    grams, crosses, errors, qualities = [], [], [], []
+    for _ in range(count):
+        x = crops.batch(1).to(device)
+        quality = torch.randint(QUALITY_STEPS + 1, (1,), device=device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp):
+            x_hat = codec(x, quality)[0].float()
+        gram, cross, pixels = statistics(x, x_hat)
+        grams.append(gram / pixels)
+        crosses.append(cross / pixels)
+        errors.append((x - x_hat.clamp(0, 1)).square().mean().double().cpu())
+        qualities.append(quality[0].double().cpu() / QUALITY_STEPS)
+    gram, cross, error, t = (torch.stack(each) for each in (grams, crosses, errors, qualities))
+
+    powers = torch.stack([t**0, t, t**2], 1)
+    log_error = torch.linalg.lstsq(powers, 0.5 * error.log()[:, None]).solution[:, 0]
+    whiten = torch.linalg.inv(torch.linalg.cholesky(gram.mean(0) + 1e-9 * torch.eye(FEATURES)))
+    white = whiten @ gram @ whiten.T
+    filters = cross @ whiten.T @ torch.linalg.inv(white + WHITE_RIDGE * torch.eye(FEATURES))
+    components = _components((filters / error.sqrt()[:, None, None]).flatten(1), len(layer.index))
+    basis = components.view(-1, 3, FEATURES) @ whiten
+
+    squares = torch.einsum("kif,pfg,lig->pkl", basis, gram, basis)
+    products = torch.einsum("kif,pif->pk", basis, cross)
+    ridge = RIDGE * torch.diag_embed(squares.diagonal(dim1=1, dim2=2))
+    symbols = torch.linalg.solve(squares + ridge, products) / (STEP * torch.exp(powers @ log_error))[:, None]
+    deviation = 1.25 * symbols.abs().mean(0)
+    order = deviation.argsort(descending=True)
+    layer.basis.copy_(basis[order])
+    layer.log_unit.copy_(log_error)
+    layer.log_unit[0] += torch.tensor(STEP).log()
+    index = torch.round(torch.log(deviation[order] / SCALE_MIN) / SCALE_STEP)
+    layer.index.copy_(index.clamp(1, SCALES - 1))
+
+
+def _components(rows: Tensor, count: int) -> Tensor:
+    """Principal directions (count, n) of rows (N, n) about zero."""
+    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    return vectors[:, values.argsort(descending=True)[:count]].T

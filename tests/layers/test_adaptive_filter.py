@@ -1,0 +1,143 @@
+"""The filter that an encoder fits to each picture."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nicodec.entropy.coder import StreamDecoder, StreamEncoder
+from nicodec.layers.adaptive_filter import FEATURES, GROUP, MIDDLE, PAIRS, AdaptiveFilter, statistics
+from nicodec.training.data import Crops
+from nicodec.training.filters import learn_filter
+
+from ..conftest import smooth_picture, tiny_codec
+
+QUALITY = torch.tensor([100])
+
+
+def random_filter(weights: int = 24, index: int = 25) -> AdaptiveFilter:
+    torch.manual_seed(3)
+    layer = AdaptiveFilter(weights)
+    layer.basis.normal_()
+    layer.log_unit[0] = -6.0
+    layer.index.fill_(index)
+    return layer
+
+
+def picture(height: int = 64, width: int = 96, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(smooth_picture(height, width, seed)).permute(2, 0, 1)[None].float() / 255
+
+
+def features_at(x: torch.Tensor, row: int, column: int) -> torch.Tensor:
+    """The 76 numbers, one after another, as the module's docstring tells."""
+
+    def pixel(colour: int, dy: int, dx: int) -> float:
+        y, z = min(max(row + dy, 0), x.shape[2] - 1), min(max(column + dx, 0), x.shape[3] - 1)
+        return float(x[0, colour, y, z]) - MIDDLE
+
+    values = []
+    for colour in range(3):
+        middle = pixel(colour, 0, 0)
+        values += [middle, *(pixel(colour, dy, dx) + pixel(colour, -dy, -dx) - 2 * middle for dy, dx in PAIRS)]
+    return torch.tensor([*values, 1.0])
+
+
+def test_it_adds_the_matrix_times_the_features() -> None:
+    layer, x = random_filter(), picture()
+    matrix = layer.matrix(torch.randn(24).round(), QUALITY)
+    filtered = layer(x, matrix)
+    for row, column in [(0, 0), (63, 95), (1, 94), (30, 41), (35, 40), (62, 2)]:
+        expected = x[0, :, row, column] + matrix @ features_at(x, row, column)
+        assert torch.allclose(filtered[0, :, row, column], expected, atol=1e-5)
+
+
+def test_statistics_are_those_of_the_features() -> None:
+    x_hat, x = picture(64, 64, 1), picture(64, 64, 2)
+    gram, cross, pixels = statistics(x, x_hat)
+    features = torch.stack([features_at(x_hat, i // 64, i % 64) for i in range(64 * 64)], 1).double()
+    assert pixels == 64 * 64
+    assert torch.allclose(gram, features @ features.T, atol=1e-3)
+    assert torch.allclose(cross, (x - x_hat)[0].flatten(1).double() @ features.T, atol=1e-3)
+
+
+@given(st.lists(st.integers(-300, 300), min_size=24, max_size=24), st.integers(0, 24))
+@settings(deadline=None, max_examples=30)
+def test_symbols_are_read_as_they_were_written(values: list[int], used: int) -> None:
+    layer = random_filter()
+    symbols = torch.tensor(values, dtype=torch.float32)
+    symbols[used:] = 0
+    encoder = StreamEncoder()
+    assert torch.equal(layer.code(encoder, symbols), symbols)
+    stream, checksum = encoder.finish()
+    decoder = StreamDecoder(stream)
+    assert torch.equal(layer.code(decoder, None), symbols)
+    decoder.finish(checksum)
+
+
+def test_no_filter_costs_next_to_nothing() -> None:
+    encoder = StreamEncoder()
+    random_filter(96).code(encoder, torch.zeros(96))
+    assert len(encoder.finish()[0]) <= 1
+
+
+def test_a_fit_finds_what_was_done_to_a_picture() -> None:
+    layer, x_hat = random_filter(), picture(128, 128, 4)
+    true = torch.zeros(24)
+    true[:5] = torch.tensor([4.0, -7.0, 1.0, 0.0, 12.0])
+    x = layer(x_hat, layer.matrix(true, QUALITY))
+    found = layer.fit(x, x_hat, QUALITY, 1e12)
+    assert torch.equal(found, true)
+    assert not layer.fit(x, x_hat, QUALITY, 1e-6).any(), "what saves less than it costs is left out"
+    assert not layer.fit(x_hat, x_hat, QUALITY, 1e12).any()
+
+
+def test_a_filter_that_was_never_learned_is_none() -> None:
+    x, x_hat = picture(seed=5), picture(seed=6)
+    assert not AdaptiveFilter(GROUP).fit(x, x_hat, QUALITY, 1e9).any()
+
+
+def test_weights_come_in_groups() -> None:
+    with pytest.raises(ValueError, match="multiple of 8"):
+        AdaptiveFilter(12)
+
+
+def test_learned_filters_help_pictures_that_they_were_not_learned_from() -> None:
+    codec = tiny_codec()
+    crops = Crops.__new__(Crops)
+    pictures = iter(picture(128, 128, seed) for seed in range(10, 70))
+    crops.batch = lambda count: next(pictures)  # type: ignore[method-assign]
+    layer = codec.adaptive_filter
+    learn_filter(codec, layer, crops, 50, amp=False)
+    assert layer.index.diff().le(0).all()
+    assert torch.isfinite(layer.basis).all()
+    x, quality = picture(128, 128, 99), torch.tensor([120])
+    latents = codec.code_latents(StreamEncoder(), x, (128, 128), quality)
+    matrix = codec.code_filter(StreamEncoder(), x, latents, quality)
+    assert matrix is not None
+    assert matrix.shape == (3, FEATURES)
+    before, after = (
+        float((codec.synthesise(latents, quality, m).clamp(0, 1) - x).square().mean()) for m in (None, matrix)
+    )
+    assert after < before
+    assert math.isfinite(after)
+
+
+def test_a_large_picture_is_fitted_in_four_places_and_filtered_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = tiny_codec()
+    x, quality = picture(256, 320, 8), torch.tensor([150])
+    latents = codec.code_latents(StreamEncoder(), x, (256, 320), quality)
+    matrix = torch.randn(3, FEATURES) / 100
+    whole = codec.synthesise(latents, quality, matrix)
+    monkeypatch.setattr("nicodec.codecs.bands.BAND_PIXELS", 64 * 320)
+    assert torch.allclose(codec.synthesise(latents, quality, matrix), whole, atol=1e-5)
+    monkeypatch.setattr("nicodec.codecs.hyperprior.FITTED_LATENTS", 64)
+    monkeypatch.setattr("nicodec.codecs.hyperprior.FITTED_SIDE", 8)
+    encoder = StreamEncoder()
+    matrix = codec.code_filter(encoder, x, latents, quality)
+    decoder = StreamDecoder(encoder.finish()[0])
+    same = codec.code_filter(decoder, None, latents, quality)
+    assert (matrix is None and same is None) or torch.equal(matrix, same)
