@@ -142,7 +142,8 @@ def compress(
             max=9,
             metavar="1..9",
             show_default="7",
-            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; decodes as fast.",
+            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; 1 to 3 take half as "
+            "long as 7. Decodes as fast.",
         ),
     ] = None,
     gaussians: splat.Count = None,

@@ -14,6 +14,9 @@ from nicodec.errors import QualityError
 from nicodec.refinement import Replay, refine
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
+EFFORT_FILTER = 4
+"""From this effort on the encoder fits a filter to the decoded picture."""
+
 REFINEMENT = {8: 50, EFFORT_MAX: 100}
 """Steps in which an encoder refines its symbols, by effort; the decoder does not notice."""
 
@@ -56,7 +59,9 @@ class Codec(nn.Module, ABC):
     def synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None = None) -> Tensor:
         """Pictures (B, 3, H, W), about 0..1 and not clamped, from what `code_latents` and `code_filter` returned."""
 
-    def code_filter(self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor) -> Tensor | None:
+    def code_filter(
+        self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> Tensor | None:
         """Hand to `coder`, last of all, what the encoder has fitted to the decoded picture; see `AdaptiveFilter`.
 
         It is no part of the training, in which a codec has no such filter, nor of the refinement.
@@ -66,6 +71,7 @@ class Codec(nn.Module, ABC):
             x: one picture (1, 3, H, W) when encoding, None when decoding.
             latents: what `code_latents` returned.
             quality: int64 (1,), half steps 0..200.
+            fit: whether the encoder looks for a filter; if not, it writes that there is none.
 
         Returns:
             The filter's matrix; None: there is nothing to filter.
@@ -127,7 +133,7 @@ class Codec(nn.Module, ABC):
         Args:
             x: the picture.
             quality: (1,), half steps 0..200.
-            effort: 1 to 9; at 8 and 9 the symbols are refined.
+            effort: 1 to 9; below 4 no filter is fitted, at 8 and 9 the symbols are refined.
             report: told the share that is done, up to 1, while they are.
 
         Raises:
@@ -142,7 +148,7 @@ class Codec(nn.Module, ABC):
             latents = self.code_latents(Replay(coder, symbols), None, size, quality)
         else:
             latents = self.code_latents(coder, x, size, quality)
-        self.code_filter(coder, x, latents, quality)
+        self.code_filter(coder, x, latents, quality, fit=effort >= EFFORT_FILTER)
         return coder.finish()
 
     def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:

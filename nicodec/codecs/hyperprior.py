@@ -315,20 +315,26 @@ class Hyperprior(Codec):
         offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX)
         return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
-    def code_filter(self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor) -> Tensor | None:
+    def code_filter(
+        self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> Tensor | None:
         """See `Codec.code_filter`."""
-        if self.adaptive_filter is None:
+        layer = self.adaptive_filter
+        if layer is None:
             return None
         symbols = None
         if x is not None:
-            height, width = latents.shape[2:]
-            areas = _fitted_areas(height, width)
-            seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
-            decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), quality)
-            rate_weight = 255**2 * float(self.config.rate_weight(quality)) * 256 * height * width
-            symbols = self.adaptive_filter.fit(seen, decoded.float(), quality, rate_weight)
-        symbols = self.adaptive_filter.code(coder, symbols)
-        return self.adaptive_filter.matrix(symbols, quality) if symbols.any() else None
+            symbols = self._fitted(layer, x, latents, quality) if fit else torch.zeros(len(layer.index))
+        symbols = layer.code(coder, symbols)
+        return layer.matrix(symbols, quality) if symbols.any() else None
+
+    def _fitted(self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
+        height, width = latents.shape[2:]
+        areas = _fitted_areas(height, width)
+        seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
+        decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), quality)
+        rate_weight = 255**2 * float(self.config.rate_weight(quality)) * 256 * height * width
+        return layer.fit(seen, decoded.float(), quality, rate_weight)
 
     # Transforms
 

@@ -141,3 +141,12 @@ def test_a_large_picture_is_fitted_in_four_places_and_filtered_in_bands(monkeypa
     decoder = StreamDecoder(encoder.finish()[0])
     same = codec.code_filter(decoder, None, latents, quality)
     assert (matrix is None and same is None) or torch.equal(matrix, same)
+
+
+def test_low_efforts_fit_no_filter() -> None:
+    codec, quality = tiny_codec(), torch.tensor([150])
+    x = picture(128, 128, 8)
+    quick, same, fitted = (codec.encode(x, quality, effort=effort)[0] for effort in (1, 3, 4))
+    assert quick == same
+    assert len(quick) < len(fitted)
+    assert codec.code_filter(StreamEncoder(), x, torch.zeros(1, 24, 8, 8), quality, fit=False) is None
