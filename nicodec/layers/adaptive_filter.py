@@ -209,8 +209,8 @@ def _least(products_of_pairs: Tensor, products_with_error: Tensor, bits: NDArray
     if not diagonal.min() > 0:
         return np.zeros(len(diagonal))
     ridge = RIDGE * torch.diag(products_of_pairs.diagonal())
-    start = torch.linalg.solve(products_of_pairs + ridge, products_with_error)
-    symbols = start.round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).numpy()
+    start = torch.cholesky_solve(products_with_error[:, None], torch.linalg.cholesky(products_of_pairs + ridge))
+    symbols = start[:, 0].round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).numpy()
     squares, products = products_of_pairs.numpy(), products_with_error.numpy()
     count = len(symbols)
     for _ in range(2):  # with all groups; and once more with those that pay

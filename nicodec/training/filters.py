@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,8 +13,8 @@ from nicodec.layers.adaptive_filter import FEATURES, RIDGE, AdaptiveFilter, stat
 from nicodec.layers.quality import QUALITY_STEPS
 from nicodec.training.data import Crops
 
-STEP = 0.02
-"""Of the symbols: a change of the matrix by so many root mean square errors of a pixel, whitened."""
+STEP_LOW, STEP_HIGH = 0.045, 0.017
+"""Of the symbols at quality 0 and 100: a change of the matrix by so many root mean square errors, whitened."""
 
 WHITE_RIDGE = 0.1
 """Added to the whitened features' products of one crop, so that what it hardly has does not count."""
@@ -43,12 +45,14 @@ def learn_filter(codec: Codec, layer: AdaptiveFilter, crops: Crops, count: int, 
         gram, cross, pixels = statistics(x, x_hat)
         grams.append(gram / pixels)
         crosses.append(cross / pixels)
-        errors.append((x - x_hat.clamp(0, 1)).square().mean().double().cpu())
+        errors.append((x - x_hat.clamp(0, 1)).square().mean().clamp(min=1e-8).double().cpu())
         qualities.append(quality[0].double().cpu() / QUALITY_STEPS)
     gram, cross, error, t = (torch.stack(each) for each in (grams, crosses, errors, qualities))
 
     powers = torch.stack([t**0, t, t**2], 1)
-    log_error = torch.linalg.lstsq(powers, 0.5 * error.log()[:, None]).solution[:, 0]
+    log_unit = torch.linalg.lstsq(powers, 0.5 * error.log()[:, None]).solution[:, 0]
+    log_unit[0] += math.log(STEP_LOW)
+    log_unit[1] += math.log(STEP_HIGH / STEP_LOW)
     whiten = torch.linalg.inv(torch.linalg.cholesky(gram.mean(0) + 1e-9 * torch.eye(FEATURES)))
     white = whiten @ gram @ whiten.T
     filters = cross @ whiten.T @ torch.linalg.inv(white + WHITE_RIDGE * torch.eye(FEATURES))
@@ -58,12 +62,12 @@ def learn_filter(codec: Codec, layer: AdaptiveFilter, crops: Crops, count: int, 
     squares = torch.einsum("kif,pfg,lig->pkl", basis, gram, basis)
     products = torch.einsum("kif,pif->pk", basis, cross)
     ridge = RIDGE * torch.diag_embed(squares.diagonal(dim1=1, dim2=2))
-    symbols = torch.linalg.solve(squares + ridge, products) / (STEP * torch.exp(powers @ log_error))[:, None]
+    best = torch.cholesky_solve(products[:, :, None], torch.linalg.cholesky(squares + ridge))[:, :, 0]
+    symbols = best / torch.exp(powers @ log_unit)[:, None]
     deviation = 1.25 * symbols.abs().mean(0)
     order = deviation.argsort(descending=True)
     layer.basis.copy_(basis[order])
-    layer.log_unit.copy_(log_error)
-    layer.log_unit[0] += torch.tensor(STEP).log()
+    layer.log_unit.copy_(log_unit)
     index = torch.round(torch.log(deviation[order] / SCALE_MIN) / SCALE_STEP)
     layer.index.copy_(index.clamp(1, SCALES - 1))
 
