@@ -16,6 +16,7 @@ from torch import Tensor
 from nicodec import container, media
 from nicodec.errors import QualityError
 from nicodec.memory import keep_freed_memory
+from nicodec.processor import prefers_bfloat16
 from nicodec.search import QUALITY_STEPS, search_all, search_few
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
@@ -46,8 +47,8 @@ def half_steps(quality: float) -> int:
 
 @contextlib.contextmanager
 def _fast_float(device: torch.device) -> Any:
-    """Run float layers in bfloat16 where the processor has it; symbols do not depend on that."""
-    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    """Run float layers in bfloat16 where that is faster; symbols do not depend on it."""
+    fast = prefers_bfloat16(device.type)
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
         yield
 

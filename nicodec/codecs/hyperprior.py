@@ -24,7 +24,7 @@ ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -103,10 +103,10 @@ class MeanContext(nn.Module):
         self.block = ResidualBlock(hyper, 1.5)
         self.leave = Pointwise(hyper, _count(own), zero=True)
 
-    def forward(self, features: Tensor, y_hat: Tensor, quality: Tensor) -> Tensor:
-        """features: (B, hyper, H, W); y_hat: (B, known, H, W), zero where unknown."""
+    def forward(self, features: Tensor, y_hat: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """features: (B, hyper, H, W); y_hat: the known groups of channels, (B, C, H, W), zero where unknown."""
         with precision_of(self):
-            h = self.enter(torch.cat([features, y_hat], 1))
+            h = self.enter(torch.cat([features, *y_hat], 1))
             return self.leave(F.silu(self.block(h, quality)))
 
 
@@ -127,17 +127,17 @@ class ScaleContext(nn.Module):
         self.leave = ExactPointwise(width, out * (1 if mixture == 1 else 3 * mixture), activation=False, zero=True)
         self.neighbours = ExactDepthwise(out, activation=False, zero=True) if known.stop == own.stop else None
 
-    def forward(self, features: Tensor, magnitudes: Tensor, quality: Tensor) -> Tensor:
-        """features: (B, hyper, H, W), magnitudes: (B, known, H, W), both activations.
+    def forward(self, features: Tensor, magnitudes: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """features: (B, hyper, H, W), magnitudes: of the known groups, (B, C, H, W), all activations.
 
         Returns (B, parameters, channels, H, W).
         """
-        h = self.enter(torch.cat([features, magnitudes], 1), quality)
+        h = self.enter(torch.cat([features, *magnitudes], 1), quality)
         h = self.mix(self.depthwise(h, quality), quality)
         parameters = self.leave(h, quality).unflatten(1, (-1, _count(self.own)))
         if self.neighbours is None:
             return parameters
-        near = self.neighbours(magnitudes[:, self.own], quality)
+        near = self.neighbours(magnitudes[-1], quality)
         if self.mixture == 1:
             return parameters + near[:, None]
         return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
@@ -270,29 +270,30 @@ class Hyperprior(Codec):
         mean_features = self.mean_hyper(z_hat, quality)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
-        y_hat = torch.zeros(len(quality), self.config.latents, height, width, device=z_hat.device)
-        magnitudes = y_hat
-        for number, (own, known, where) in enumerate(passes(y_hat, self.config.split)):
-            mean = self.mean_context[number](mean_features, y_hat[:, known], quality).float()
-            mean = mean * self.deviation[own] * gain[:, own]
-            scales = self.scale_context[number](scale_features, magnitudes[:, known], quality)
+        scale_in, scale_out = self.deviation * gain, inverse_gain / self.deviation
+        y_hat: list[Tensor] = []
+        magnitudes: list[Tensor] = []
+        shape = (len(quality), self.config.latents, height, width)
+        for number, (own, where) in enumerate(passes(shape, self.config.split, z_hat.device)):
+            mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
+            scales = self.scale_context[number](scale_features, magnitudes, quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
-            found = (symbols + mean) * inverse_gain[:, own] / self.deviation[own] * where
-            y_hat = _add(y_hat, own, found)
-            magnitudes = _add(magnitudes, own, magnitude_features(symbols, self.training))
-        return y_hat * self.deviation
+            _learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
+            if number < LAST_PASS:
+                _learn(magnitudes, number, magnitude_features(symbols, self.training))
+        return torch.cat(y_hat, 1) * self.deviation
 
     def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        z_hat = torch.zeros(len(quality), self.config.hyper_latents, *size, device=quality.device)
-        for number, (own, known, where) in enumerate(passes(z_hat, self.config.hyper_latents // 2)):
+        shape = (len(quality), self.config.hyper_latents, *size)
+        z_hat: list[Tensor] = []
+        for number, (own, where) in enumerate(passes(shape, self.config.hyper_latents // 2, quality.device)):
             if number == 0:
-                shape = (len(quality), own.stop, *size)
-                prior: Prior = self.z_model(shape, quality, where)
+                prior: Prior = self.z_model((shape[0], own.stop, *size), quality, where)
             else:
-                features = signed_features(z_hat[:, known], self.training)
+                features = signed_features(torch.cat(z_hat, 1), self.training)
                 prior = self.z_prior(self.hyper_context[number - 1](features, quality), where)
-            z_hat = _add(z_hat, own, coder.code(None if z is None else z[:, own], prior))
-        return z_hat
+            _learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
+        return torch.cat(z_hat, 1)
 
     def z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         """Give the prior of one pass over z from (B, 2, C, H, W): real in training, else integers in 1/16."""
@@ -435,30 +436,36 @@ def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:
     return [(rows, columns) for rows in two(height) for columns in two(width)]
 
 
+LAST_PASS = 3
+
+
 def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:
     """Of the four passes: the channels that each codes, and those of which it knows something."""
     low, high = slice(0, split), slice(split, channels)
     return [(low, slice(0, 0)), (low, low), (high, low), (high, slice(0, channels))]
 
 
-def passes(tensor: Tensor, split: int) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Give the four passes over (B, C, H, W): channels coded, channels known, elements coded, (1, channels, H, W).
+def passes(shape: tuple[int, int, int, int], split: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Give the four passes over (B, C, H, W): the channels coded, and which of their elements, (1, channels, H, W).
 
     Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise; the colours
     are opposite in odd channels.
     """
-    height, width = (torch.arange(n, device=tensor.device) for n in tensor.shape[2:])
+    height, width = (torch.arange(n, device=device) for n in shape[2:])
     square = (height[:, None] + width) % 2
-    for number, (own, known) in enumerate(pass_channels(tensor.shape[1], split)):
+    for number, (own, _) in enumerate(pass_channels(shape[1], split)):
         colours = torch.stack([square == number % 2, square != number % 2])  # of even channels, and of odd ones
         channels = _count(own)
-        yield own, known, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
+        yield own, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
+
+
+def _learn(groups: list[Tensor], number: int, found: Tensor) -> None:
+    """Take what a pass has found to the groups of channels that are known: a new one, or the rest of the last."""
+    if number % 2 == 0:
+        groups.append(found)
+    else:
+        groups[-1] = groups[-1] + found
 
 
 def _count(channels: slice) -> int:
     return channels.stop - channels.start
-
-
-def _add(known: Tensor, own: slice, found: Tensor) -> Tensor:
-    """Add to some channels, in a new tensor."""
-    return torch.cat([known[:, : own.start], known[:, own] + found, known[:, own.stop :]], 1)

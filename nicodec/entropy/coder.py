@@ -18,6 +18,7 @@ from torch import Tensor
 from nicodec.entropy.priors import Prior
 from nicodec.entropy.ranges import MISMATCH, RangeReader, RangeWriter
 from nicodec.errors import NicodecError, SymbolMismatchError
+from nicodec.quantize.rounding import round_straight_through
 
 SYMBOL_MAX = 2**15 - 1
 """Largest magnitude of a symbol."""
@@ -66,10 +67,8 @@ class RateEstimator(Coder):
 
     def relax(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return what stands for the symbols, and what the rate is taken of."""
-        rounded = torch.round(value)
-        if not self.noise:
-            return rounded, rounded
-        return value + (rounded - value).detach(), value + torch.rand_like(value) - 0.5
+        rounded = round_straight_through(value)
+        return rounded, value + torch.rand_like(value).sub_(0.5) if self.noise else rounded
 
 
 def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.layers.quality import ANCHOR_SPACING, ANCHORS, anchor_weights
+from nicodec.layers.quality import ANCHOR_SPACING, ANCHORS, anchor_weights, between_anchors
 
 FRACTION_BITS = 4
 """Activations count in 1/16."""
@@ -45,17 +46,26 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
             torch.set_float32_matmul_precision(precision)
 
 
-def round_ste(x: Tensor) -> Tensor:
-    """Round to integers; the gradient passes unchanged."""
-    return x + (torch.round(x) - x).detach()
+class _Activate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        top = ACTIVATION_MAX / 2**FRACTION_BITS
+        ctx.save_for_backward(x)
+        return x.clamp(0, top).mul_(2**FRACTION_BITS).round_().div_(2**FRACTION_BITS)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        passed = gradient.masked_fill(x > ACTIVATION_MAX / 2**FRACTION_BITS, 0.0)
+        return torch.where(x < 0, 0.01 * passed, passed)
 
 
 def activate(x: Tensor) -> Tensor:
-    """Training form of the integer activation: clamp to 0..255/16, rounded to multiples of 1/16."""
-    top = ACTIVATION_MAX / 2**FRACTION_BITS
-    x = F.leaky_relu(x, 0.01).clamp(max=top)
-    rounded = torch.round(x.clamp(min=0) * 2**FRACTION_BITS) / 2**FRACTION_BITS
-    return x + (rounded - x).detach()
+    """Training form of the integer activation: clamp to 0..255/16, rounded to multiples of 1/16.
+
+    The gradient is that of a leaky ReLU (slope 0.01) with the upper bound.
+    """
+    return _Activate.apply(x)
 
 
 class _ExactLayer(nn.Module):
@@ -109,9 +119,7 @@ class _ExactLayer(nn.Module):
         self.bias.copy_(self.bias_int.double() * 2.0 ** -(shift + FRACTION_BITS)[None])
 
     def _training_bias(self, quality: Tensor) -> Tensor:
-        below, past = anchor_weights(quality)
-        t = (past.to(torch.float32) / ANCHOR_SPACING)[:, None]
-        return (self.bias[below] * (1 - t) + self.bias[below + 1] * t)[:, :, None, None]
+        return between_anchors(self.bias, quality)
 
     def _finish(self, total: Tensor, quality: Tensor) -> Tensor:
         """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers, in the memory of `total`."""

@@ -31,6 +31,13 @@ def anchor_weights(quality: Tensor) -> tuple[Tensor, Tensor]:
     return below, quality - below * ANCHOR_SPACING
 
 
+def between_anchors(anchors: Tensor, quality: Tensor) -> Tensor:
+    """Values of anchors (ANCHORS, C), linear between them, at quality (B,) in half steps: (B, C, 1, 1) float32."""
+    positions = torch.arange(0, ANCHORS * ANCHOR_SPACING, ANCHOR_SPACING, device=quality.device)
+    share = (1 - (quality[:, None] - positions).abs() / ANCHOR_SPACING).clamp(min=0)
+    return (share[:, :, None] * anchors).sum(1)[:, :, None, None]
+
+
 class QualityTable(nn.Module):
     """A vector of `channels` numbers for every quality, linear between learned anchors (float path only)."""
 
@@ -42,7 +49,4 @@ class QualityTable(nn.Module):
 
     def forward(self, quality: Tensor) -> Tensor:
         """Return (B, channels, 1, 1) float32 for quality (B,) in half steps."""
-        below, past = anchor_weights(quality)
-        t = (past.to(torch.float32) / ANCHOR_SPACING)[:, None]
-        value = self.anchors[below] * (1 - t) + self.anchors[below + 1] * t
-        return value[:, :, None, None]
+        return between_anchors(self.anchors, quality)

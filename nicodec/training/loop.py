@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from nicodec.codecs.base import Codec
+from nicodec.processor import prefers_bfloat16
 from nicodec.training.data import Crops
 from nicodec.training.loss import rate_distortion
 from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
@@ -65,7 +66,7 @@ class Trainer:
         self.step, self.minutes = 0, 0.0
         self.workers = dist.get_world_size() if dist.is_initialized() else 1
         self.leads = not dist.is_initialized() or dist.get_rank() == 0
-        self.amp = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        self.amp = prefers_bfloat16(device.type)
 
     def resume(self) -> bool:
         """Go on from the checkpoint in the run's folder, if there is one."""

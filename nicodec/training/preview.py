@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nicodec.codecs.base import Codec
+from nicodec.processor import prefers_bfloat16
 from nicodec.training.data import read_pixels
 
 SIDE = 512
@@ -43,7 +44,7 @@ def preview(codec: Codec, pictures: Sequence[Tensor], device: torch.device) -> l
     for quality in QUALITIES:
         rates, psnrs = [], []
         for x in pictures:
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=prefers_bfloat16(device.type)):
                 x_hat, bits = codec(x.to(device), torch.tensor([2 * quality], device=device))
             pixels = (x_hat.float().clamp(0, 1) * 255).round().cpu() / 255
             rates.append(float(bits) / (x.shape[2] * x.shape[3]))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nicodec.exact.layers import EXACT_LIMIT, ExactDepthwise, ExactPointwise, _ExactLayer
+from nicodec.exact.layers import EXACT_LIMIT, ExactDepthwise, ExactPointwise, _ExactLayer, activate
 from nicodec.exact.symbols import magnitude_features, signed_features
 
 from ..conftest import without_onednn
@@ -93,3 +95,16 @@ def test_magnitudes_are_pinned() -> None:
     symbols = torch.tensor([[[[-300.0, -1, 0, 7, 40000]]]])
     assert magnitude_features(symbols, training=False).flatten().tolist() == [255, 32, 0, 96, 255]
     assert signed_features(symbols, training=False).flatten().tolist() == [-112, -16, 0, 112, 112]
+
+
+def test_gradients_of_activations_and_magnitudes() -> None:
+    x = torch.tensor([-2.0, 0.3, 15.0, 20.0], requires_grad=True)
+    rounded = activate(x)
+    rounded.sum().backward()
+    assert rounded.tolist() == [0.0, 0.3125, 15.0, 255 / 16]
+    torch.testing.assert_close(x.grad, torch.tensor([0.01, 1.0, 1.0, 0.0]))
+    symbols = torch.tensor([-3.0, 0.0, 7.0], requires_grad=True)
+    magnitudes = magnitude_features(symbols, training=True)
+    magnitudes.sum().backward()
+    assert magnitudes.tolist() == [4.0, 0.0, 6.0]
+    torch.testing.assert_close(symbols.grad, 2 / math.log(2) * torch.tensor([-1 / 4, 0.0, 1 / 8]))
