@@ -1,7 +1,7 @@
 """Refinement of a picture's symbols by gradient descent: an encoder's effort that costs a decoder nothing.
 
 The codec's one traversal is run as a decoder runs it (no picture goes in) by a coder whose symbols are free
-variables. They start as what the encoder would have rounded, and descend λ·255²·MSE + bpp while a soft rounding
+variables. They start near what the encoder would have rounded, and descend λ·255²·MSE + bpp while a soft rounding
 hardens. That a symbol is what is left of a latent after its mean keeps it in place when an earlier one moves.
 Source: content adaptive refinement, Campos et al. 2019 and Yang et al. 2020; soft rounding, Agustsson and
 Theis 2020.
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nicodec.entropy.coder import Coder, RateEstimator
 from nicodec.entropy.priors import Prior
+from nicodec.quantize.rounding import round_to_least_cost
 
 if TYPE_CHECKING:
     from nicodec.codecs.base import Codec
@@ -28,6 +29,9 @@ TILE, HALO = 768, 64
 SOFT, HARD = 0.5, 0.01
 """Temperature of the rounding at the start and at the end."""
 
+REACH = 0.49
+"""How far from its symbol of least cost a value may start."""
+
 TRAVEL_LOW, TRAVEL_HIGH = 0.15, 1.35
 """Adam's step at quality 0 and 100 times the number of steps, in symbols."""
 
@@ -36,17 +40,19 @@ EPSILON = 0.1
 
 
 class _Recorder(Coder):
-    """Keeps the values that it is given, before rounding."""
+    """Keeps the symbols of least cost, and the values that they stand for, moved to where they round to them."""
 
     def __init__(self) -> None:
         self.values: list[Tensor] = []
+        self.symbols: list[Tensor] = []
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
         assert value is not None
-        self.values.append(value.float())
+        symbols = round_to_least_cost(value.float(), prior.bits)
+        self.symbols.append(symbols)
+        self.values.append(value.float().clamp(symbols - REACH, symbols + REACH))
         coded = prior.coded()
-        symbols = torch.round(value.float())
         return symbols if coded is None else symbols * coded
 
 
@@ -108,8 +114,8 @@ def refine(
                         report((done + (step + 1) / steps) / len(corners))
         finally:
             codec.eval()
-    before, after = ([torch.round(value) for value in v] for v in (recorder.values, values))
-    return min(before, after, key=lambda symbols: loss_of(codec, x, quality, symbols))
+    refined = [torch.round(value) for value in values]
+    return min(recorder.symbols, refined, key=lambda symbols: loss_of(codec, x, quality, symbols))
 
 
 def loss_of(codec: Codec, x: Tensor, quality: Tensor, symbols: Sequence[Tensor]) -> float:

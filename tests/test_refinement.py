@@ -54,6 +54,17 @@ def test_effort_is_for_the_encoder_alone() -> None:
     assert np.asarray(nicodec.decompress(refined)).shape == picture.shape
 
 
+@pytest.mark.parametrize("quality", [10, 50, 90])
+def test_usual_effort_has_less_loss_than_the_least(codec: Codec, quality: int) -> None:
+    pixels = pytest.importorskip("skimage.data").astronaut()[:256, 128:384]
+    losses = []
+    for effort in (1, 7):
+        data = nicodec.compress(pixels, quality, effort=effort)
+        error = np.mean((np.asarray(nicodec.decompress(data), dtype=np.float64) - pixels) ** 2)
+        losses.append(float(codec.config.rate_weight(torch.tensor(2 * quality))) * error + 8 * len(data) / 256**2)
+    assert losses[1] < 0.998 * losses[0]
+
+
 @pytest.mark.parametrize("effort", [0, 10, 7.5])
 def test_other_efforts_are_refused(effort: float) -> None:
     with pytest.raises(QualityError, match="from 1 to 9"):

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nicodec.entropy.coder import Coder, RateEstimator, StreamDecoder, StreamEncoder
+from nicodec.entropy.coder import Coder, LeastCost, RateEstimator, StreamDecoder, StreamEncoder
 from nicodec.errors import QualityError
 from nicodec.refinement import Replay, refine
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
-EFFORT_FILTER = 4
-"""From this effort on the encoder fits a filter to the decoded picture."""
+EFFORT_THOROUGH = 4
+"""From this effort on the encoder rounds to symbols of least cost, and fits a filter to the decoded picture."""
 
 REFINEMENT = {8: 50, EFFORT_MAX: 100}
 """Steps in which an encoder refines its symbols, by effort; the decoder does not notice."""
@@ -133,7 +133,7 @@ class Codec(nn.Module, ABC):
         Args:
             x: the picture.
             quality: (1,), half steps 0..200.
-            effort: 1 to 9; below 4 no filter is fitted, at 8 and 9 the symbols are refined.
+            effort: 1 to 9; below 4 symbols are the nearest and no filter is fitted, at 8 and 9 symbols are refined.
             report: told the share that is done, up to 1, while they are.
 
         Raises:
@@ -147,8 +147,9 @@ class Codec(nn.Module, ABC):
             symbols = refine(self, x, quality, steps, report)
             latents = self.code_latents(Replay(coder, symbols), None, size, quality)
         else:
-            latents = self.code_latents(coder, x, size, quality)
-        self.code_filter(coder, x, latents, quality, fit=effort >= EFFORT_FILTER)
+            thorough = effort >= EFFORT_THOROUGH
+            latents = self.code_latents(LeastCost(coder) if thorough else coder, x, size, quality)
+        self.code_filter(coder, x, latents, quality, fit=effort >= EFFORT_THOROUGH)
         return coder.finish()
 
     def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from nicodec.entropy.priors import Prior
 from nicodec.entropy.ranges import MISMATCH, RangeReader, RangeWriter
 from nicodec.errors import NicodecError, SymbolMismatchError
-from nicodec.quantize.rounding import round_straight_through
+from nicodec.quantize.rounding import round_straight_through, round_to_least_cost
 
 SYMBOL_MAX = 2**15 - 1
 """Largest magnitude of a symbol."""
@@ -71,6 +71,32 @@ class RateEstimator(Coder):
         return rounded, value + torch.rand_like(value).sub_(0.5) if self.noise else rounded
 
 
+def _numbers(value: Tensor) -> Tensor:
+    """The value as finite float32.
+
+    Raises:
+        NicodecError: it is not.
+
+    """
+    value = value.float()
+    if not torch.isfinite(value).all():
+        raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
+    return value
+
+
+class LeastCost(Coder):
+    """Hands another coder symbols of least cost, in place of the nearest; see `round_to_least_cost`."""
+
+    def __init__(self, inner: Coder) -> None:
+        self._inner = inner
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is needed."""
+        if value is None:
+            raise ValueError("LeastCost needs the values; only StreamDecoder reads them from a stream")
+        return self._inner.code(round_to_least_cost(_numbers(value), prior.bits), prior)
+
+
 def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Where the coded elements are in a tensor in C order."""
     if coded is None:
@@ -89,9 +115,7 @@ class StreamEncoder(Coder):
         """See `Coder.code`; value (1, C, H, W) is needed."""
         if value is None:
             raise ValueError("StreamEncoder needs the values; only StreamDecoder reads them from a stream")
-        symbols = torch.round(value.float()).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
-        if not torch.isfinite(symbols).all():
-            raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
+        symbols = torch.round(_numbers(value)).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
         coded = prior.coded()
         positions = _positions(coded, prior.shape)
         flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]

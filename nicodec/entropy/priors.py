@@ -31,6 +31,7 @@ from nicodec.entropy.tables import (
     exponentials,
     gaussian_tables,
     inverse_scales,
+    latent_costs,
     latent_tables,
     normal_cdf,
     normalise,
@@ -209,12 +210,12 @@ class ScaleMixture(_Indexed):
     where: Tensor | None = None
 
     def bits(self, x: Tensor) -> Tensor:
-        """See `Prior.bits`."""
-        bits = _MixtureBits.apply(x.float(), self.index.float())
+        """See `Prior.bits`; when coding, x is of whole numbers, and far outside all tables none costs more."""
         if self.index.is_floating_point():
-            return bits
-        digits = 1 + torch.floor(torch.log2((2 * x.abs()).clamp(min=1)) / 4)
-        return torch.minimum(bits, PRECISION_BITS + 5 * digits)  # what an escape costs
+            return _MixtureBits.apply(x.float(), self.index.float())
+        costs = torch.from_numpy(latent_costs()).to(self.device)
+        magnitudes = costs.shape[1]
+        return costs.take(self.index * magnitudes + x.abs().clamp(max=magnitudes - 1).long())
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""

@@ -24,6 +24,9 @@ SCALE_MIN, SCALE_MAX = 0.11, 256.0
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 """Scale i is SCALE_MIN * exp(SCALE_STEP * i). Symbols of scale 0 are zero and are not coded."""
 
+DIGIT_BITS = 4
+"""How far outside of its table a symbol is follows in digits of so many bits, each after a bit that tells of more."""
+
 TAIL_DEVIATIONS = 6.1
 
 WIDE_SHARE, WIDE_FACTOR = 0.2, 1.5
@@ -88,6 +91,23 @@ def gaussian_tables() -> tuple[Table, ...]:
 def latent_tables() -> tuple[Table, ...]:
     """The 64 tables of zero-mean mixtures of a narrow and a wide Gaussian, with the same deviations."""
     return _tables(_stored("latent_half_widths"), _stored("latent_frequencies"))
+
+
+@cache
+def latent_costs() -> NDArray[np.float32]:
+    """What symbols cost in bits by these tables, escapes with their digits: (64, M), by scale and magnitude.
+
+    The last magnitude is just beyond the widest table.
+    """
+    widest = max(table.half_width for table in latent_tables())
+    costs = np.empty((SCALES, widest + 2), dtype=np.float32)
+    for row, table in zip(costs, latent_tables(), strict=True):
+        bits = PRECISION_BITS - np.log2(table.frequencies[table.half_width :])
+        row[: len(bits) - 1] = bits[:-1]
+        outside = np.arange(len(row) - len(bits) + 1)
+        digits = 1 + np.floor(np.log2(np.maximum(2 * outside, 1)) / DIGIT_BITS)
+        row[len(bits) - 1 :] = bits[-1] + (1 + DIGIT_BITS) * digits
+    return costs
 
 
 def _tables(half_widths: NDArray[np.int64], flat: NDArray[np.int64]) -> tuple[Table, ...]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nicodec.entropy.coder import RateEstimator, StreamDecoder, StreamEncoder
+from nicodec.entropy.coder import SYMBOL_MAX, LeastCost, RateEstimator, StreamDecoder, StreamEncoder
 from nicodec.entropy.priors import Categorical, Factorized, GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import normalise
 from nicodec.errors import NicodecError, SymbolMismatchError
@@ -107,9 +107,36 @@ def test_estimator_relaxes_and_has_gradients() -> None:
 
 def test_only_the_decoder_works_without_values() -> None:
     prior = ScaleMixture(torch.full((1, 1, 1, 1), 9))
-    for coder in (RateEstimator(), StreamEncoder()):
+    for coder in (RateEstimator(), StreamEncoder(), LeastCost(StreamEncoder())):
         with pytest.raises(ValueError, match="needs the values"):
             coder.code(None, prior)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused(broken: float) -> None:
+    prior = ScaleMixture(torch.full((1, 1, 1, 2), 9))
+    for coder in (StreamEncoder(), LeastCost(StreamEncoder())):
+        with pytest.raises(NicodecError, match="weights are broken"):
+            coder.code(torch.tensor([[[[0.0, broken]]]]), prior)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "mixture", "factorized"])
+@given(shape=shapes, seed=seeds)
+@settings(deadline=None, max_examples=60)
+def test_symbols_of_least_cost(kind: str, shape: tuple[int, ...], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    value, prior = random_values(kind, shape, random), random_prior(kind, shape, random)
+    encoder, nearest, least = StreamEncoder(), RateEstimator(noise=False), RateEstimator(noise=False)
+    symbols = LeastCost(encoder).code(value, prior)
+    assert torch.equal(symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX), symbols)
+    nearest.code(value, prior)
+    chosen = LeastCost(least).code(value, prior)
+    assert torch.equal(chosen.clamp(-SYMBOL_MAX, SYMBOL_MAX), symbols)
+    assert float(least.bits) <= float(nearest.bits) + 0.01
+    stream, checksum = encoder.finish()
+    decoder = StreamDecoder(stream)
+    assert torch.equal(decoder.code(None, prior), symbols)
+    decoder.finish(checksum)
 
 
 def test_streams_do_not_change() -> None:

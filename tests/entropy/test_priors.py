@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from nicodec.entropy.coder import StreamEncoder
 from nicodec.entropy.priors import TAIL_START, ScaleMixture
 from nicodec.entropy.tables import SCALES, latent_tables
 
@@ -49,3 +50,14 @@ def test_bits_of_the_training_are_those_of_the_tables() -> None:
         frequencies = table.frequencies[(symbols.flatten().int() + table.half_width).numpy()]
         expected = 24 - torch.log2(torch.from_numpy(frequencies).double())
         assert float((bits - expected).abs().max()) < 0.02
+        exact = ScaleMixture(torch.full(symbols.shape, number)).bits(symbols).flatten()
+        assert torch.allclose(exact, expected.float())
+
+
+def test_bits_of_escapes_are_those_that_they_take() -> None:
+    for number, outside in ((3, 9), (20, 200), (50, 3), (50, 300)):
+        prior = ScaleMixture(torch.full((1, 1, 1, 50), number))
+        symbols = torch.full(prior.shape, float(latent_tables()[number].half_width + outside))
+        encoder = StreamEncoder()
+        encoder.code(symbols, prior)
+        assert abs(8 * len(encoder.finish()[0]) - float(prior.bits(symbols).sum())) < 40
