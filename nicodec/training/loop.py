@@ -18,7 +18,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from nicodec.codecs.base import Codec
 from nicodec.processor import prefers_bfloat16
 from nicodec.training.data import Crops
-from nicodec.training.loss import rate_distortion
+from nicodec.training.loss import drawn_qualities, rate_distortion
 from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
 from nicodec.training.recipe import Recipe
 
@@ -161,8 +161,7 @@ class Trainer:
     def _train_one_batch(self) -> Tensor:
         schedule = self.recipe.schedule
         x = self.crops.batch(schedule.batch).to(self.device)
-        strata = (torch.arange(schedule.batch) + torch.rand(schedule.batch)) / schedule.batch
-        quality = (strata * 201).to(torch.int64).to(self.device)  # one of each part of the range: less noise
+        quality = drawn_qualities(schedule.batch).to(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp):
             x_hat, bits = self.codec(x, quality)
         weight = self.codec.config.rate_weight(quality)

@@ -1,8 +1,17 @@
-"""The rate-distortion loss."""
+"""The rate-distortion loss, and the qualities that it is taken at."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from nicodec.layers.quality import QUALITY_STEPS
+
+
+def drawn_qualities(count: int) -> Tensor:
+    """Random half steps (count,), one of each equal part of the range: less noise."""
+    strata = (torch.arange(count) + torch.rand(count)) / count
+    return (strata * (QUALITY_STEPS + 1)).to(torch.int64)
 
 
 def rate_distortion(

@@ -43,6 +43,8 @@ class ScheduleRecipe:
     """Share of the budget at which the learning rate starts to fall."""
     lambda_power: float = -0.5
     """A sample's loss is weighted by λ to this power."""
+    scale_steps: int = 0
+    """Steps in which the integer networks are fitted to the encoder's symbols, at the end."""
     filter_crops: int = 800
     """Crops that a filter of decoded pictures is learned from, at the end."""
     seed: int = 1

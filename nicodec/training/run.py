@@ -21,6 +21,7 @@ from nicodec.training.filters import learn_filter
 from nicodec.training.loop import Progress, Trainer
 from nicodec.training.preview import preview, preview_pictures
 from nicodec.training.recipe import Recipe, append_history, read_recipe
+from nicodec.training.scales import learn_scales
 from nicodec.zoo import WEIGHTS_NAME, read_weights, write_model
 
 BLOCKS = 60_000
@@ -101,6 +102,8 @@ def train_recipe(
     if trainer.leads:
         averaged = trainer.averaged_codec()
         show(averaged)
+        if recipe.schedule.scale_steps:
+            learn_scales(averaged, crops, recipe.schedule, amp=trainer.amp)
         if (layer := getattr(averaged, "adaptive_filter", None)) is not None:
             learn_filter(averaged, layer, crops, recipe.schedule.filter_crops, amp=trainer.amp)
         print_of = write_model(averaged, recipe.codec, path.parent)

@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 
 import nicodec
+from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.training.data import Crops, find_pictures
-from nicodec.training.loss import rate_distortion
+from nicodec.training.loss import drawn_qualities, rate_distortion
 from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
 from nicodec.training.recipe import DataRecipe, ScheduleRecipe, read_recipe
 from nicodec.training.run import train_recipe
+from nicodec.training.scales import learn_scales
 
 from ..conftest import TINY, smooth_picture, tiny_codec
 
@@ -34,6 +36,7 @@ holdout = 2
 steps = 4
 batch = 2
 preview_minutes = 0
+scale_steps = 2
 filter_crops = 30
 """
 
@@ -79,6 +82,38 @@ def test_recipe_to_model_to_file_and_on(recipe: Path, pictures: Path, tmp_path: 
     with (tmp_path / "run" / "preview.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["quality"] for row in rows} == {"10", "30", "50", "70", "90"}
+
+
+def test_scales_are_learned_alone(pictures: Path) -> None:
+    codec = tiny_codec().requires_grad_(True)
+    crops = Crops(find_pictures([pictures]), DataRecipe(crop=64), seed=3)
+    before = {name: value.clone() for name, value in codec.named_parameters()}
+    learns = [name for name, value in codec.named_parameters() if value.requires_grad]
+    x = crops.batch(4)
+    quality = torch.tensor([20, 70, 120, 170])
+
+    def bits() -> float:
+        estimator = RateEstimator(noise=False)
+        with torch.no_grad():
+            codec.code_latents(LeastCost(estimator), x, (64, 64), quality)
+        return float(estimator.bits.sum())
+
+    bits_before = bits()
+    learn_scales(codec, crops, ScheduleRecipe(batch=4, scale_steps=40), amp=False)
+    assert not codec.training
+    assert bits() < 0.999 * bits_before
+    changed = {name for name, value in codec.named_parameters() if not torch.equal(value, before[name])}
+    whole = {id(value) for value in codec.integer_parameters()}
+    assert changed <= {name for name, value in codec.named_parameters() if id(value) in whole}
+    assert any(name.startswith("scale_context") for name in changed)
+    assert learns == [name for name, value in codec.named_parameters() if value.requires_grad]
+
+
+def test_qualities_are_drawn_from_all_of_the_range() -> None:
+    for count in (1, 3, 8):
+        quality = drawn_qualities(count)
+        assert quality.dtype == torch.int64
+        assert (quality * count // 201).tolist() == list(range(count))
 
 
 WORKER = """
