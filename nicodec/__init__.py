@@ -97,7 +97,7 @@ def compress(
         codec: name of a model, or its folder.
         encoder: further arguments of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one
             or two minutes a megapixel for files some percent smaller, 8 half as long; 1 to 3 half as long as the
-            others, 7 among them, for files a percent larger), `gaussians` of "splat".
+            others, 7 among them, for files some percent larger), `gaussians` of "splat".
 
     Raises:
         QualityError: a number is out of range or cannot be reached.
