@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nicodec.entropy.priors import Prior, RowPrior, TablePrior
-from nicodec.entropy.tables import Table, as_probabilities
+from nicodec.entropy.tables import DIGIT_BITS, Table, as_probabilities
 from nicodec.errors import SymbolMismatchError
 
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
 RangeDecoder, RangeEncoder = constriction.stream.queue.RangeDecoder, constriction.stream.queue.RangeEncoder
 
-_DIGIT = Uniform(32)
+_DIGIT = Uniform(2 ** (1 + DIGIT_BITS))
+_MORE = 2**DIGIT_BITS
 _MAX_DIGITS = 5
 
 MISMATCH = (
@@ -93,8 +94,8 @@ class RangeWriter:
 
     def _write_escapes(self, codes: NDArray[np.int64]) -> None:
         while codes.size:
-            rest = codes >> 4
-            self._encoder.encode(((codes & 15) + 16 * (rest > 0)).astype(np.int32), _DIGIT)
+            rest = codes >> DIGIT_BITS
+            self._encoder.encode(((codes % _MORE) + _MORE * (rest > 0)).astype(np.int32), _DIGIT)
             codes = rest[rest > 0]
 
     def finish(self) -> bytes:
@@ -163,8 +164,8 @@ class RangeReader:
         active = np.arange(len(codes))
         for place in range(_MAX_DIGITS):
             digits = self._decode(_DIGIT, active.size).astype(np.int64)
-            codes[active] += (digits & 15) << (4 * place)
-            active = active[digits >= 16]
+            codes[active] += (digits % _MORE) << (DIGIT_BITS * place)
+            active = active[digits >= _MORE]
             if not active.size:
                 magnitude = (codes >> 1) + half_width + 1
                 return np.where(codes & 1, -magnitude, magnitude).astype(np.int32)

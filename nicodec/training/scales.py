@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from nicodec.codecs.base import Codec
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.training.data import Crops
 from nicodec.training.loss import drawn_qualities
+from nicodec.training.optimisers import learning_rate_factor
 from nicodec.training.recipe import ScheduleRecipe
 
-LEARNING_RATE, WARMUP_STEPS, DECAY = 2e-4, 50, 0.995
-"""AdamW's, falling to nothing; steps until it is reached; decay of the average of the weights."""
+LEARNING_RATE, FALLING, DECAY = 2e-4, ScheduleRecipe(warmup_steps=50, decay_from=0.0), 0.995
+"""AdamW's rate and its course; decay of the average of the weights."""
 
 
 def learn_scales(codec: Codec, crops: Crops, schedule: ScheduleRecipe, *, amp: bool) -> None:
@@ -38,8 +37,8 @@ def learn_scales(codec: Codec, crops: Crops, schedule: ScheduleRecipe, *, amp: b
     optimiser = torch.optim.AdamW(trained, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0)
     average = [parameter.detach().clone() for parameter in trained]
     for step in range(schedule.scale_steps):
-        falling = 0.5 + 0.5 * math.cos(math.pi * step / schedule.scale_steps)
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS) * falling
+        factor = learning_rate_factor(step / schedule.scale_steps, step, FALLING)
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * factor
         x = crops.batch(schedule.batch).to(device)
         quality = drawn_qualities(schedule.batch).to(device)
         estimator = RateEstimator(noise=False)
