@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nicodec import DEFAULT_CODEC
-from nicodec_cli import options, splat
+from nicodec_cli import options
 from nicodec_cli.console import UsageError, progress_line
-from nicodec_cli.splat import FitRequest
+from nicodec_cli.family_options import check_family_flags
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
+    from nicodec.codecs.base import Progress, Watch
     from nicodec_cli.batch import Done
 
 SUFFIX = ".nic"
@@ -58,38 +59,55 @@ class Request:
     Attributes:
         quality: 0..100; None where another goal is given, or for the default. At most one goal is not None.
         bpp: most bits a pixel.
-        size: most bytes.
+        max_bytes: most bytes.
         psnr: least PSNR in dB.
         codec: name or folder of the model.
         device: torch device.
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
-        effort: 1..9; None for the default, and for a codec that fits.
-        fit: what the codec that fits is asked for.
+        options: of the codec's encoder, by name.
         shows: whether a line on standard error tells how a long encode goes.
+        preview: folder for pictures of a long encode; None for none.
 
     """
 
     quality: float | None
     bpp: float | None
-    size: int | None
+    max_bytes: int | None
     psnr: float | None
     codec: str
     device: str
     strip: tuple[str, ...]
     max_pixels: int | None
-    effort: int | None = None
-    fit: FitRequest = field(default_factory=FitRequest)
+    options: dict[str, Any] = field(default_factory=dict)
     shows: bool = False
+    preview: Path | None = None
 
-    def encoder_arguments(self, task: Task, fits: bool) -> dict[str, Any]:
-        """Give the keyword arguments of the codec's `encode`."""
-        if fits:
-            return self.fit.arguments(task, self.shows)
-        arguments: dict[str, Any] = {} if self.effort is None else {"effort": self.effort}
+    def watch(self, task: Task) -> Watch | None:
+        """What shows how the encode of a task goes; None where nothing is to be shown."""
+        if not self.shows and self.preview is None:
+            return None
+        return Watcher(task.source_name, self.shows, self.preview)
+
+
+class Watcher:
+    """A line on standard error that is written again and again, and pictures NAME-0001.png and so on."""
+
+    def __init__(self, name: str, shows: bool, folder: Path | None) -> None:
+        self.name, self.shows, self.folder = name, shows, folder
+        self.pictures = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far an encode is."""
         if self.shows:
-            arguments["report"] = partial(progress_line, task.source_name, text="refined")
-        return arguments
+            progress_line(self.name, progress.share, progress.text)
+        if self.folder is not None and progress.preview is not None:
+            from nicodec import media
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.pictures += 1
+            path = self.folder / f"{Path(self.name).stem}-{self.pictures:04d}.png"
+            media.save_picture(media.read_picture(progress.preview().clamp(0, 1)), path, overwrite=True)
 
 
 def compress(
@@ -133,29 +151,18 @@ def compress(
         list[Strippable] | None,
         typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
     ] = None,
-    effort: Annotated[
-        int | None,
-        typer.Option(
-            "--effort",
-            "-e",
-            min=1,
-            max=9,
-            metavar="1..9",
-            show_default="7",
-            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; 1 to 3 take half as "
-            "long as 7. Decodes as fast.",
-        ),
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="DIR", help="Write pictures of a long encode as it goes into DIR."),
     ] = None,
-    gaussians: splat.Count = None,
-    seconds: splat.Seconds = None,
-    iterations: splat.Iterations = None,
-    preview: splat.Preview = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
+    *,
+    given: dict[str, Any] | None = None,
 ) -> None:
     """Compress pictures into .nic files.
 
@@ -169,23 +176,20 @@ def compress(
     request = Request(
         quality=options.check_quality(quality),
         bpp=_positive("--bpp", bpp),
-        size=None if size is None else options.parse_bytes(size),
+        max_bytes=None if size is None else options.parse_bytes(size),
         psnr=_positive("--psnr", psnr),
         codec=codec,
         device=device,
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
-        effort=effort,
-        fit=FitRequest(gaussians, seconds, iterations, preview),
+        options=given or {},
         shows=jobs == 1 and not quiet and sys.stderr.isatty(),
+        preview=preview,
     )
-    request.fit.check(codec)
-    if effort is not None and codec == splat.NAME:
-        raise UsageError(f"-e {effort}: {codec} has no efforts; give --iterations or --seconds")
-    goals = {"--gaussians": gaussians, "-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
-    given = [name for name, value in goals.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} contradict each other; give one of them")
+    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
+    wanted = [name for name, value in goals.items() if value is not None]
+    if len(wanted) > 1:
+        raise UsageError(f"{' and '.join(wanted)} contradict each other; give one of them")
     for text in inputs:
         if Path(text).suffix.lower() == SUFFIX and not Path(text).is_dir():
             raise UsageError(f"{text}: a {SUFFIX} file cannot be compressed; name the output with -o {text}")
@@ -193,6 +197,7 @@ def compress(
         raise UsageError(f"-o {output}: compressed files end in {SUFFIX}; give such a name")
     tasks = plan(inputs, output, suffix=SUFFIX, recursive=recursive, wanted=_is_picture, kind="pictures")
     find_model(codec)
+    check_family_flags(codec, request.options)
     work = partial(compress_task, request=request)
     raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
 
@@ -241,8 +246,15 @@ def compress_task(task: Task, request: Request) -> Done:
     seconds = time.perf_counter() - start
     model = options.load_model(request.codec, request.device)
     start = time.perf_counter()
-    encoder = request.encoder_arguments(task, model.codec.fits)
-    data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr, **encoder)
+    data = model.compress(
+        picture,
+        request.quality,
+        bpp=request.bpp,
+        max_bytes=request.max_bytes,
+        psnr=request.psnr,
+        watch=request.watch(task),
+        **request.options,
+    )
     return Done(
         data=data,
         bytes_in=len(raw),

@@ -44,10 +44,13 @@ def decompress(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option("--scale", min=0.01, max=64, metavar="F", help="splat: draw F times as wide and high."),
+        typer.Option(
+            "--scale", min=0.01, max=64, metavar="F", help="Files without pixels (splat): draw F times as large."
+        ),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", metavar="WxH", help="splat: draw W by H pixels: 1920x1280.")
+    draw_size: Annotated[
+        str | None,
+        typer.Option("--draw-size", metavar="WxH", help="Files without pixels (splat): draw W by H pixels."),
     ] = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
@@ -87,12 +90,12 @@ def decompress(
     if format is None and target is not None and target.suffix.lower() not in PICTURE_SUFFIXES:
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
-    if scale is not None and size is not None:
-        raise UsageError("--scale and --size contradict each other; give one of them")
+    if scale is not None and draw_size is not None:
+        raise UsageError("--scale and --draw-size contradict each other; give one of them")
     work = partial(
         decompress_task,
         scale=scale,
-        size=None if size is None else options.parse_size(size),
+        draw_size=None if draw_size is None else options.parse_draw_size(draw_size),
         format=format,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
@@ -107,7 +110,7 @@ def decompress_task(
     device: str,
     max_pixels: int,
     scale: float | None = None,
-    size: tuple[int, int] | None = None,
+    draw_size: tuple[int, int] | None = None,
 ) -> Done:
     """Decompress the .nic file of a task.
 
@@ -117,7 +120,7 @@ def decompress_task(
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
         scale: how many times as wide and high it is drawn; None for its own size.
-        size: width and height to draw; None for its own.
+        draw_size: width and height to draw; None for its own.
 
     Raises:
         NicodecError: as `nicodec.decompress` does.
@@ -133,12 +136,13 @@ def decompress_task(
 
     raw = read_input(task)
     limits = container.Limits(pixels=max_pixels)
-    header = container.read_picture(raw, limits).header  # the whole file is checked before torch is loaded
+    stored = container.read_picture(raw, limits)  # the whole file is checked before torch is loaded
+    header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()
     if scale is not None:
-        size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
-    picture = model.decompress_picture(raw, limits=limits, size=size)
+        draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
+    picture = model.decode_file(stored, limits, draw_size)
     if format is None:
         format = DEFAULT_FORMAT if task.target is None else task.target.suffix
     out = io.BytesIO()

@@ -53,6 +53,6 @@ def _lines(name: str, found: Info) -> list[str]:
         f"  picture  {found.width}x{found.height}, {colours}",
         f"  quality  {found.quality:g}",
         f"  model    {model} ({found.fingerprint})",
-        f"  size     {found.size} bytes, {found.bpp:.3f} bpp",
+        f"  size     {found.file_bytes} bytes, {found.bpp:.3f} bpp",
         f"  parts    {parts} bytes",
     ]

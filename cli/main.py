@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 import nicodec
 from nicodec_cli import console
-from nicodec_cli.compress import compress
 from nicodec_cli.decompress import decompress
 from nicodec_cli.demo import demo
 from nicodec_cli.info import info
@@ -65,7 +65,18 @@ def _versions() -> str:
     return f"nicodec {nicodec.__version__} (file format {VERSION}, torch {torch})"
 
 
-app.command()(compress)
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+@app.command("compress", add_help_option=False, context_settings=_PASS_ON)
+def compress_later(context: typer.Context) -> None:
+    """Compress pictures into .nic files."""
+    from nicodec_cli.compress import compress
+    from nicodec_cli.family_options import with_flags_for
+
+    raise typer.Exit(_run_inner("compress", with_flags_for(compress, context.args), context.args))
+
+
 app.command()(decompress)
 app.command()(info)
 app.command()(models)
@@ -73,27 +84,28 @@ app.command()(train)
 app.command()(demo)
 
 
-@app.command(
-    "eval",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)
+@app.command("eval", add_help_option=False, context_settings=_PASS_ON)
 def evaluate_later(context: typer.Context) -> None:
     """Measure codecs on a set of pictures."""
     try:
         from nicodec_cli.evaluate import evaluate
 
-        inner = typer.Typer(
-            add_completion=False,
-            rich_markup_mode=None,
-            pretty_exceptions_enable=False,
-            context_settings={"help_option_names": ["-h", "--help"]},
-        )
-        inner.command("eval")(evaluate)
-        code = inner(args=context.args, prog_name="nicodec eval", standalone_mode=False)
+        code = _run_inner("eval", evaluate, context.args)
     except ModuleNotFoundError as error:
         raise console.missing_package(error.name or str(error), "eval") from error
-    raise typer.Exit(code or 0)
+    raise typer.Exit(code)
+
+
+def _run_inner(name: str, command: Callable[..., None], arguments: list[str]) -> int:
+    """Run a command that is built only when it is asked for."""
+    inner = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    inner.command(name)(command)
+    return inner(args=arguments, prog_name=f"nicodec {name}", standalone_mode=False) or 0
 
 
 def run(arguments: list[str]) -> int:

@@ -38,7 +38,7 @@ class Info:
         model: name of the model, or None if it is not installed.
         fingerprint: the model's four bytes in hexadecimal.
         grey, alpha: whether the picture is grey, whether it has an alpha plane.
-        size: bytes of the file.
+        file_bytes: bytes of the file.
         bpp: bits of the whole file over pixels.
         sections: bytes of each part of the file.
 
@@ -51,13 +51,13 @@ class Info:
     fingerprint: str
     grey: bool
     alpha: bool
-    size: int
+    file_bytes: int
     bpp: float
     sections: dict[str, int]
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
-    """Load a model for repeated use.
+    """Load a model for repeated use; it shares no state with others, and threads may share it.
 
     With glibc, the process from then on keeps up to 1 GiB of what it frees (`nicodec.memory`).
 
@@ -67,6 +67,7 @@ def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | 
 
     Raises:
         UnknownModelError: no such model, or its weights cannot be read.
+        DeviceError: there is no such device.
 
     """
     from nicodec.model import Model
@@ -80,10 +81,11 @@ def compress(
     quality: float | None = None,
     *,
     bpp: float | None = None,
-    size: int | None = None,
+    max_bytes: int | None = None,
     psnr: float | None = None,
     codec: str | os.PathLike[str] = DEFAULT_CODEC,
-    **encoder: Any,
+    device: str | torch.device = "cpu",
+    **options: Any,
 ) -> bytes:
     """Compress a picture into the bytes of a .nic file.
 
@@ -92,46 +94,61 @@ def compress(
             [0, 1].
         quality: 0 (smallest) to 100 (best), in half steps; 50 unless one of the other three is given.
         bpp: most bits a pixel of the whole file.
-        size: most bytes of the whole file.
+        max_bytes: most bytes of the whole file.
         psnr: least PSNR in dB (RGB, 8 bits).
         codec: name of a model, or its folder.
-        encoder: further arguments of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one
-            or two minutes a megapixel for files some percent smaller, 8 half as long; 1 to 3 half as long as the
-            others, 7 among them, for files some percent larger), `gaussians` of "splat".
+        device: torch device that the networks run on.
+        options: of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one or two minutes a megapixel
+            for files some percent smaller, 8 half as long; 1 to 3 half as long as the others, 7 among them, for
+            files some percent larger), `gaussians`, `iterations` and `seconds` of "splat".
 
     Raises:
-        QualityError: a number is out of range or cannot be reached.
+        QualityError: a number is out of range or cannot be reached, or there is no such option.
         InputError: not a picture.
         LimitError: too many pixels.
         UnknownModelError: no such model.
+        DeviceError: there is no such device.
 
     """
-    return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr, **encoder)
+    from nicodec.shared import shared_model
+
+    return shared_model(codec, device).compress(image, quality, bpp=bpp, max_bytes=max_bytes, psnr=psnr, **options)
 
 
-def decompress(data: Any, *, limits: Limits | None = None, size: tuple[int, int] | None = None) -> Image.Image:
+def decompress(
+    data: Any,
+    *,
+    limits: Limits | None = None,
+    draw_size: tuple[int, int] | None = None,
+    device: str | torch.device = "cpu",
+) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
 
     Args:
         data: the bytes of a file, a path, or a binary file.
         limits: what a file may ask for.
-        size: width, height to draw the picture at; for files of codecs that have no pixels of their own
+        draw_size: width, height to draw the picture at; for files of codecs that have no pixels of their own
             ("splat").
+        device: torch device that the networks run on.
 
     Raises:
         QualityError: a size is given for a codec that cannot draw at any.
+        InputError: there is no such file.
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
         LimitError: it is larger than the limits allow.
+        DeviceError: there is no such device.
 
     """
     from nicodec import container
-    from nicodec.model import Model
-    from nicodec.zoo import find_model
 
-    raw, limits = read_bytes(data), limits or container.DEFAULT_LIMITS
-    header = container.read_picture(raw, limits).header
-    return Model(find_model(header.model)).decompress(raw, limits=limits, size=size)
+    limits = limits or container.DEFAULT_LIMITS
+    stored = container.read_picture(read_bytes(data), limits)
+    from nicodec import media
+    from nicodec.shared import shared_model
+
+    model = shared_model(stored.header.model, device)
+    return media.to_pil(model.decode_file(stored, limits, draw_size))
 
 
 def info(data: Any) -> Info:
@@ -141,6 +158,7 @@ def info(data: Any) -> Info:
         data: the bytes of a file, a path, or a binary file.
 
     Raises:
+        InputError: there is no such file.
         StreamError: as `decompress`.
 
     """
@@ -162,7 +180,7 @@ def info(data: Any) -> Info:
         fingerprint=header.model.hex(),
         grey=stored.grey,
         alpha=stored.alpha is not None,
-        size=len(raw),
+        file_bytes=len(raw),
         bpp=8 * len(raw) / (header.width * header.height),
         sections=container.section_sizes(raw),
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 from collections.abc import Iterator
 from typing import IO, Any
@@ -29,8 +28,7 @@ MIME_TYPE = "image/x-nicodec"
 
 _NO_PIXEL_LIMIT = container.Limits(pixels=0)  # Pillow makes its own check once it knows the size
 _FIELDS = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}  # names in `info` and in a `Picture`
-_RANGES = {"quality": (0, 100), "bpp": (0, math.inf), "size": (1, math.inf), "psnr": (0, math.inf), "effort": (1, 9)}
-_WHOLE = ("size", "effort")
+_GOALS = ("quality", "bpp", "max_bytes", "psnr")
 
 
 class NicodecImageFile(ImageFile.ImageFile):
@@ -100,8 +98,8 @@ def _os_error(error: NicodecError, filename: str | bytes | None) -> OSError:
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write an image; the keywords of `Image.save` are those of `nicodec.compress`, and the metadata.
 
-    `quality` (0..100), `bpp`, `size` or `psnr`: at most one; 50 without any. `effort`: 1 to 9.
-    `codec`: a model's name or folder.
+    `quality` (0..100), `bpp`, `max_bytes` or `psnr`: at most one; 50 without any. `codec`: a model's name or
+    folder; `device`; and the options of the codec's encoder, such as `effort`. Others are left alone, as Pillow does.
     `icc_profile`, `exif` (bytes or `Image.Exif`) and `xmp` (bytes or str) are taken from the image's `info`
     unless given; None or b"" leaves them out. The pixels are turned upright as the EXIF orientation says.
     Modes are converted as `nicodec.media.read_picture` does, with its warnings.
@@ -111,30 +109,30 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         OSError: the picture cannot be compressed; the `NicodecError` is its cause.
 
     """
-    options = image.encoderinfo
-    numbers = {name: options[name] for name in _RANGES if options.get(name) is not None}
-    for name, value in numbers.items():
-        low, high = _RANGES[name]
-        number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            kind = "whole number" if name in _WHOLE else "number"
-            limits = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
-            raise ValueError(f"{name} {value!r}: give a {kind} {limits}")
-    codec = options.get("codec", nicodec.DEFAULT_CODEC)
-    if not isinstance(codec, (str, os.PathLike)):
-        raise ValueError(f"codec {codec!r}: give the name of a model, or its folder")
-    given = _given_metadata(options)
+    given = _given_metadata(image.encoderinfo)
     try:
+        arguments = _arguments(image.encoderinfo)
         with _replaced_metadata(image, {name: value for name, value in given.items() if value}) as source:
             picture = media.read_picture(source, max_pixels=None)
         # What is left out is dropped only now: the orientation and the profile were needed for the pixels.
         left_out: dict[str, Any] = {_FIELDS[name]: None for name in given if not given[name]}
         picture = dataclasses.replace(picture, **left_out)
-        file.write(nicodec.compress(picture, codec=codec, **numbers))
+        file.write(nicodec.compress(picture, **arguments))
     except NicodecError as error:
         if isinstance(error, ValueError):
             raise
         raise _os_error(error, filename) from error
+
+
+def _arguments(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Those keywords of `save` that `nicodec.compress` takes; None counts as not given."""
+    from nicodec.codecs import family
+    from nicodec.zoo import family_of, find_model
+
+    codec = keywords.get("codec") or nicodec.DEFAULT_CODEC
+    options = family(family_of(find_model(codec))).Options.described()
+    names = (*_GOALS, "codec", "device", *(option.name for option in options))
+    return {name: keywords[name] for name in names if keywords.get(name) is not None}
 
 
 def _given_metadata(options: dict[str, Any]) -> dict[str, bytes]:

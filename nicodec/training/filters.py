@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nicodec.codecs.base import Codec
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
+from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.layers.adaptive_filter import FEATURES, RIDGE, AdaptiveFilter, statistics
-from nicodec.layers.quality import QUALITY_STEPS
 from nicodec.training.data import Crops
 
 STEP_LOW, STEP_HIGH = 0.045, 0.017

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nicodec.layers.quality import QUALITY_STEPS
+from nicodec.exact.anchors import QUALITY_STEPS
 
 
 def drawn_qualities(count: int) -> Tensor:
