@@ -376,13 +376,7 @@ def _read_sections(source: Source, position: int, limits: Limits) -> list[Sectio
     sections: list[Section] = []
     total = 0
     while len(sections) < SECTIONS_MAX:
-        length = 1
-        while (
-            length < VARINT_MAX_BYTES
-            and source.need(position + length)
-            and source.buffer[position + length - 1] > 0x7F
-        ):
-            length += 1
+        _need_varint(source, position)
         key, start = read_varint(source.buffer, position, len(source.buffer))
         section = Section(key & (1 << TAG_BITS) - 1, position, start, start + (key >> TAG_BITS))
         if section.tag == Tag.PACKETS and section.stop - start > VARINT_MAX_BYTES + CRC16_BYTES:
@@ -402,3 +396,10 @@ def _read_sections(source: Source, position: int, limits: Limits) -> list[Sectio
         if section.tag == Tag.PACKETS:
             return sections
     raise no_last_section()
+
+
+def _need_varint(source: Source, position: int) -> None:
+    """Look as far ahead as the number at `position` goes, and no further."""
+    for end in range(position + 1, position + VARINT_MAX_BYTES + 1):
+        if not source.need(end) or source.buffer[end - 1] <= 0x7F:
+            return
