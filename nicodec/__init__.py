@@ -8,6 +8,7 @@ Importing this package loads neither torch nor the weights; the first call does.
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,23 @@ if TYPE_CHECKING:
 
     from nicodec.container import Limits
     from nicodec.model import Model
+    from nicodec.video import VideoReader, VideoWriter, compress_video, decompress_video
 
 __version__ = "0.1.0"
-__all__ = ["Info", "compress", "decompress", "errors", "info", "load"]
+__all__ = [
+    "Info",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "compress",
+    "compress_video",
+    "decompress",
+    "decompress_video",
+    "errors",
+    "info",
+    "load",
+]
+_VIDEO = ("VideoReader", "VideoWriter", "compress_video", "decompress_video")
 
 DEFAULT_CODEC = "hyperprior"
 
@@ -54,6 +69,37 @@ class Info:
     file_bytes: int
     bpp: float
     sections: dict[str, int]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip's .nic file says of itself, without decoding it.
+
+    Attributes:
+        width, height: pixels.
+        quality: 0..100.
+        model: name of the model, or None if it is not installed.
+        fingerprint: the model's four bytes in hexadecimal.
+        frames: how many.
+        seconds: from the first frame's time stamp to the end of the last.
+        rate: frames a second; None for a clip that lasts no time.
+        gop_lengths: frames from each key frame to the next.
+        file_bytes: bytes of the file.
+        bpp: bits of the whole file over pixels of all frames.
+
+    """
+
+    width: int
+    height: int
+    quality: float
+    model: str | None
+    fingerprint: str
+    frames: int
+    seconds: float
+    rate: float | None
+    gop_lengths: tuple[int, ...]
+    file_bytes: int
+    bpp: float
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
@@ -112,7 +158,16 @@ def compress(
     """
     from nicodec.shared import shared_model
 
+    _refuse_clip(image)
     return shared_model(codec, device).compress(image, quality, bpp=bpp, max_bytes=max_bytes, psnr=psnr, **options)
+
+
+def _refuse_clip(image: Any) -> None:
+    """Raise InputError where a path names a clip."""
+    from nicodec.media.suffixes import CLIP_SUFFIXES
+
+    if isinstance(image, (str, os.PathLike)) and os.fsdecode(image).lower().endswith(CLIP_SUFFIXES):
+        raise errors.InputError(f"{os.fsdecode(image)}: is a clip; use nicodec.compress_video")
 
 
 def decompress(
@@ -120,6 +175,7 @@ def decompress(
     *,
     limits: Limits | None = None,
     draw_size: tuple[int, int] | None = None,
+    partial: bool = False,
     device: str | torch.device = "cpu",
 ) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
@@ -129,6 +185,7 @@ def decompress(
         limits: what a file may ask for.
         draw_size: width, height to draw the picture at; for files of codecs that have no pixels of their own
             ("splat").
+        partial: decode what is whole of a file of packets that was cut short or damaged.
         device: torch device that the networks run on.
 
     Raises:
@@ -143,7 +200,7 @@ def decompress(
     from nicodec import container
 
     limits = limits or container.DEFAULT_LIMITS
-    stored = container.read_picture(read_bytes(data), limits)
+    stored = container.read_picture(read_bytes(data), limits, partial)
     from nicodec import media
     from nicodec.shared import shared_model
 
@@ -151,7 +208,7 @@ def decompress(
     return media.to_pil(model.decode_file(stored, limits, draw_size))
 
 
-def info(data: Any) -> Info:
+def info(data: Any) -> Info | VideoInfo:
     """Tell what a .nic file holds, without decoding it and without torch.
 
     Args:
@@ -165,22 +222,53 @@ def info(data: Any) -> Info:
     from nicodec import container
     from nicodec.zoo import find_model
 
+    def name_of(fingerprint: bytes) -> str | None:
+        try:
+            return find_model(fingerprint).name
+        except errors.UnknownModelError:
+            return None
+
     raw = read_bytes(data)
-    stored = container.read_picture(raw, container.Limits(0, 0))
-    header = stored.header
-    try:
-        model = find_model(header.model).name
-    except errors.UnknownModelError:
-        model = None
+    no_limits = container.Limits(0, 0, 0)
+    if container.read_kind(raw) == container.Kind.CLIP:
+        clip = container.clip_info(io.BytesIO(raw), no_limits)
+        return VideoInfo(
+            width=clip.header.width,
+            height=clip.header.height,
+            quality=clip.header.quality / 2,
+            model=name_of(clip.header.model),
+            fingerprint=clip.header.model.hex(),
+            frames=clip.frames,
+            seconds=float(clip.duration),
+            rate=float(clip.rate) if clip.rate else None,
+            gop_lengths=clip.gop_lengths,
+            file_bytes=len(raw),
+            bpp=8 * len(raw) / (clip.header.width * clip.header.height * max(1, clip.frames)),
+        )
+    parsed = container.parse_picture(raw, no_limits)
+    stored, header = parsed.picture, parsed.header
     return Info(
         width=header.width,
         height=header.height,
         quality=header.quality / 2,
-        model=model,
+        model=name_of(header.model),
         fingerprint=header.model.hex(),
         grey=stored.grey,
         alpha=stored.alpha is not None,
         file_bytes=len(raw),
         bpp=8 * len(raw) / (header.width * header.height),
-        sections=container.section_sizes(raw),
+        sections=parsed.sizes,
     )
+
+
+def __getattr__(name: str) -> Any:
+    """Names of `nicodec.video`, which loads torch."""
+    if name in _VIDEO:
+        from nicodec import video
+
+        return getattr(video, name)
+    raise AttributeError(f"module 'nicodec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_VIDEO})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from nicodec import checks, container, media
-from nicodec.codecs.base import Medium, PictureCodec, Watch
+from nicodec.codecs.base import PictureCodec, Watch
 from nicodec.codecs.options import Options
 from nicodec.entropy.coder import Stream
-from nicodec.errors import DeviceError, InputError, QualityError
+from nicodec.errors import CorruptError, InputError, QualityError
+from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
-from nicodec.processor import prefers_bfloat16
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
 from nicodec.reading import read_bytes
 from nicodec.search import search_all, search_few
@@ -38,32 +38,11 @@ LUMA = (0.299, 0.587, 0.114)
 _Job = Callable[[Quality], bytes]
 """Compresses a picture with a quality."""
 
+EVERY_FILE_BYTES = 64
+"""Bytes that a file counts as longer when what it may draw is bounded, so that small pictures always may."""
+
 TOLERANCE = 1e-3
 """How far outside of [0, 1] a tensor's values may lie; they are clamped."""
-
-
-@contextlib.contextmanager
-def _fast_float(device: torch.device) -> Iterator[None]:
-    """Run float layers in bfloat16 where that is faster; symbols do not depend on it."""
-    fast = prefers_bfloat16(device.type)
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
-        yield
-
-
-def usable_device(device: object) -> torch.device:
-    """The torch device that a user names.
-
-    Raises:
-        DeviceError: there is no such device, or it cannot be used here.
-
-    """
-    try:
-        found: torch.device = torch.device(device)  # type: ignore[call-overload]
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = str(error).splitlines()[0].partition(": ")[0]
-        raise DeviceError(f"device {device!r} cannot be used here ({reason}); try 'cpu'") from error
-    return found
 
 
 class Model:
@@ -84,7 +63,7 @@ class Model:
         self.device = usable_device(device)
         codec = load_codec(entry, self.device)
         if not isinstance(codec, PictureCodec):
-            raise InputError(f"{entry.name} codes no pictures but {Medium(codec.medium)}s")
+            raise InputError(f"{entry.name} codes {codec.medium}s, not pictures; use nicodec.compress_video")
         self.codec = codec
 
     @property
@@ -148,7 +127,7 @@ class Model:
     def _compress(self, picture: media.Picture, quality: Quality, *, options: Options, watch: Watch | None) -> bytes:
         (streams,) = self._encode(_to_tensor(picture), [quality], options, watch)
         header = container.Header(self.entry.fingerprint, picture.width, picture.height, quality.half_steps)
-        return _file_of(
+        return self._file_of(
             header,
             streams,
             grey=picture.is_grey,
@@ -166,7 +145,7 @@ class Model:
         right, bottom = -x.shape[3] % align, -x.shape[2] % align
         x = F.pad(x.to(self.device), (0, right, 0, bottom), mode="replicate")
         quality = torch.tensor([each.half_steps for each in qualities], device=self.device)
-        with _fast_float(self.device):
+        with fast_float(self.device):
             return self.codec.encode(x, quality, options, watch)
 
     def _search_psnr(self, job: _Job, picture: media.Picture, psnr: float, slow: bool) -> bytes:
@@ -189,9 +168,11 @@ class Model:
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
+        partial: bool = False,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        return media.to_pil(self.decompress_picture(data, limits=limits, draw_size=draw_size))
+        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, partial=partial)
+        return media.to_pil(picture)
 
     def decompress_picture(
         self,
@@ -199,15 +180,17 @@ class Model:
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
+        partial: bool = False,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        return self.decode_file(container.read_picture(read_bytes(data), limits), limits, draw_size)
+        return self.decode_file(container.read_picture(read_bytes(data), limits, partial), limits, draw_size)
 
     def decode_file(
         self, stored: container.Picture, limits: container.Limits, draw_size: tuple[int, int] | None = None
     ) -> media.Picture:
         """Like `decompress_picture`, of a file that has been read."""
         self._check_own(stored)
+        self._check_work(stored, limits)
         header = stored.header
         drawn = None if draw_size is None else checks.width_and_height("draw_size", draw_size)
         if drawn is not None:
@@ -229,9 +212,18 @@ class Model:
                 "use nicodec.decompress, which finds the model"
             )
 
+    def _check_work(self, stored: container.Picture, limits: container.Limits) -> None:
+        """Raise unless the file's bytes are enough for its pixels, and its packets for a picture."""
+        header = stored.header
+        if limits.pixels:
+            bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
+            bound.check_work(header.width, header.height, stored.payload_bytes + EVERY_FILE_BYTES)
+        if stored.packet_count and not _streams_of(stored):
+            raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
+
     def _pixels(self, stored: container.Picture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
-        with _fast_float(self.device):
+        with fast_float(self.device):
             x = self._decode([stored], drawn)[0]
             if stored.grey:
                 x = _grey(x)
@@ -248,6 +240,18 @@ class Model:
         if drawn is not None:
             return self.codec.draw(streams, size, quality, (drawn[1], drawn[0])).float()
         return self.codec.decode(streams, size, quality)[:, :, : header.height, : header.width].float()
+
+    def _file_of(self, header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
+        """The bytes of a .nic file."""
+        if self.codec.packets is None:
+            (stream,) = streams
+            sections |= {"payload": stream.data, "symbol_checksum": stream.checksum}
+        else:
+            kind = container.PacketType[self.codec.packets.name]
+            sections["packets"] = tuple(
+                container.Packet(kind, number, stream.data, stream.checksum) for number, stream in enumerate(streams)
+            )
+        return container.write_picture(container.Picture(header=header, **sections))
 
     # Tensors
 
@@ -274,7 +278,7 @@ class Model:
         qualities = _qualities(quality, len(x))
         height, width = x.shape[2:]
         return [
-            _file_of(container.Header(self.entry.fingerprint, width, height, each.half_steps), streams)
+            self._file_of(container.Header(self.entry.fingerprint, width, height, each.half_steps), streams)
             for each, streams in zip(qualities, self._encode(x, qualities, asked), strict=True)
         ]
 
@@ -301,7 +305,8 @@ class Model:
             raise InputError(f"the files have several sizes, such as {sizes[0]} and {sizes[1]}; give those of one")
         for each in stored:
             self._check_own(each)
-        with _fast_float(self.device):
+            self._check_work(each, limits)
+        with fast_float(self.device):
             x = self._decode(stored)
             for number, each in enumerate(stored):
                 if each.grey:
@@ -326,16 +331,12 @@ def _search_size(job: _Job, max_bytes: int, slow: bool) -> bytes:
     return data
 
 
-def _file_of(header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
-    """The bytes of a .nic file."""
-    (stream,) = streams
-    return container.write_picture(
-        container.Picture(header=header, payload=stream.data, symbol_checksum=stream.checksum, **sections)
-    )
-
-
 def _streams_of(stored: container.Picture) -> tuple[Stream, ...]:
-    return (Stream(stored.payload, stored.symbol_checksum),)
+    """The payload, or the packets up to the first that is lost."""
+    if not stored.packet_count:
+        return (Stream(stored.payload, stored.symbol_checksum),)
+    whole = [p for place, p in enumerate(stored.packets) if p.number == place]
+    return tuple(Stream(packet.data, packet.symbol_checksum) for packet in whole)
 
 
 def _grey(x: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from nicodec.model import Model, usable_device
+from nicodec.loading import usable_device
+from nicodec.model import Model
 from nicodec.zoo import ModelEntry, find_model
 
 if TYPE_CHECKING:

@@ -29,6 +29,17 @@ class Medium(StrEnum):
     CLIP = "clip"
 
 
+class Packets(StrEnum):
+    """What the packets of a picture are: which of them are worth decoding.
+
+    LEVEL: coarse to fine, each refines those before. PIECE: decodable by itself. PART: all are needed, in order.
+    """
+
+    LEVEL = "level"
+    PIECE = "piece"
+    PART = "part"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a long encode is.
@@ -124,13 +135,16 @@ class PictureCodec(Codec):
 
     Attributes:
         alignment: sides of what it is given are multiples of this many pixels.
-        writes_packets: whether a picture has packets, decodable one after another, in place of one stream.
+        packets: what the packets are that a picture has in place of one stream; None: it has one stream.
+        pixels_a_byte: most pixels that a byte of a stream can stand for; a file that claims more is refused. 0: not
+            bounded.
 
     """
 
     medium = Medium.PICTURE
     alignment: ClassVar[int] = 1
-    writes_packets: ClassVar[bool] = False
+    packets: ClassVar[Packets | None] = None
+    pixels_a_byte: ClassVar[int] = 0
 
     @abstractmethod
     def encode(

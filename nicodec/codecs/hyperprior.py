@@ -98,6 +98,7 @@ class Hyperprior(LatentCodec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
+    pixels_a_byte = 2**14  # eight times what a black picture takes
     Config = HyperpriorConfig
 
     config: HyperpriorConfig

@@ -135,6 +135,7 @@ class Splat(PictureCodec):
     Config = SplatConfig
     Options = SplatOptions
     needs_weights = False
+    pixels_a_byte = 2**18
 
     here: Tensor
 

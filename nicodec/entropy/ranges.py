@@ -45,7 +45,7 @@ def _groups(index: NDArray[np.unsignedinteger[Any]]) -> tuple[NDArray[np.intp], 
 
 def _escape_codes(symbols: NDArray[np.int64], half_width: NDArray[np.int64] | int) -> NDArray[np.int64]:
     """2·(|q| − R − 1), plus 1 where q is negative."""
-    beyond: NDArray[np.int64] = np.abs(symbols) - half_width - 1
+    beyond: NDArray[np.int64] = np.subtract(np.abs(symbols), half_width) - 1
     sign: NDArray[np.int64] = (symbols < 0).astype(np.int64)
     return 2 * beyond + sign
 

@@ -12,6 +12,7 @@ In training the same layer works on real numbers with activations rounded straig
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,18 +34,35 @@ MAX_SHIFT = 14
 """Most fractional bits of a weight: weights in int16 then reach 2."""
 
 
+class _HighestPrecision:
+    """Sets torch's precision of float32 products, which all threads share, until the last that needs it is done."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, "highest"
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_float32_matmul_precision()
+                if self._before != "highest":
+                    torch.set_float32_matmul_precision("highest")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._before != "highest":
+                torch.set_float32_matmul_precision(self._before)
+
+
+_highest_precision = _HighestPrecision()
+
+
 @contextlib.contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Switch off everything that could shorten a float32: autocast, TF32, bfloat16 matrix products."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)
+    with _highest_precision, torch.autocast(device.type, enabled=False):
+        yield
 
 
 class _Activate(torch.autograd.Function):

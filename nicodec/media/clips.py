@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nicodec.errors import InputError, OutputError
-
-CLIP_SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v", ".webm", ".avi", ".y4m", ".mts", ".m2ts", ".3gp")
-"""Suffixes, in lower case, of files that count as clips."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,37 @@ class PlanarFrame:
     duration: int
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Frames in order of time, and what is known of all of them.
 
-    Attributes:
-        width, height: pixels.
-        time_base: seconds in one unit of time stamps.
-        rate: frames a second; None where it varies.
-        full_range: whether codes run from 0 to 255.
-        matrix: code point of ITU-T H.273; 2: not known.
-
+    `width`, `height`: pixels; `time_base`: seconds in one unit of time stamps; `rate`: frames a second, None where it
+    varies; `full_range`: whether codes run from 0 to 255; `matrix`: code point of ITU-T H.273, 2 where not known.
     """
 
-    width: int
-    height: int
-    time_base: Fraction
-    rate: Fraction | None
-    full_range: bool
-    matrix: int
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds in one unit of time stamps."""
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second."""
+
+    @property
+    def full_range(self) -> bool:
+        """Whether codes run from 0 to 255."""
+
+    @property
+    def matrix(self) -> int:
+        """Code point of ITU-T H.273."""
 
     def __iter__(self) -> Iterator[PlanarFrame]:
         """Give the frames."""
@@ -133,16 +144,25 @@ def from_rgb(frames: list[NDArray[np.uint8]], rate: Fraction = Fraction(25)) -> 
         InputError: there is none, or they are no such arrays of one size.
 
     """
-    if not frames or any(f.dtype != np.uint8 or f.ndim != 3 or f.shape[2] != 3 for f in frames):
+    if not frames:
         raise InputError("give at least one frame, uint8 (H, W, 3)")
     if len({frame.shape for frame in frames}) > 1:
         raise InputError("the frames have several sizes; give those of one")
     height, width = frames[0].shape[:2]
-    planes = tuple(
-        planar(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"), number, 1)
-        for number, frame in enumerate(frames)
-    )
+    planes = tuple(planar_from_rgb(frame, number, 1) for number, frame in enumerate(frames))
     return FrameList(planes, width, height, 1 / rate, rate)
+
+
+def planar_from_rgb(frame: NDArray[np.uint8], pts: int, duration: int) -> PlanarFrame:
+    """An RGB frame, uint8 (H, W, 3), as BT.709 of limited range.
+
+    Raises:
+        InputError: it is no such array.
+
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(f"a frame of {frame.dtype} {frame.shape}: give uint8 (H, W, 3)")
+    return planar(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"), pts, duration)
 
 
 def to_rgb(frame: PlanarFrame, *, full_range: bool = False, matrix: int = 1) -> NDArray[np.uint8]:
@@ -156,8 +176,8 @@ def to_rgb(frame: PlanarFrame, *, full_range: bool = False, matrix: int = 1) -> 
 def planar(frame: VideoFrame, pts: int, duration: int) -> PlanarFrame:
     """The planes of PyAV's frame, brought to YUV 4:2:0 with 8 bits (RGB: by BT.709)."""
     if frame.format.name not in ("yuv420p", "yuvj420p"):
-        target = {"dst_colorspace": "ITU709", "dst_color_range": "MPEG"} if frame.format.is_rgb else {}
-        frame = frame.reformat(format="yuv420p", **target)
+        matrix, levels = (Colorspace.ITU709, ColorRange.MPEG) if frame.format.is_rgb else (None, None)
+        frame = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=levels)
     y, u, v = (_plane(plane) for plane in frame.planes)
     return PlanarFrame(y, u, v, pts, duration)
 
@@ -173,7 +193,7 @@ def _video_frame(frame: PlanarFrame) -> VideoFrame:
     for plane, values in zip(made.planes, (frame.y, frame.u, frame.v), strict=True):
         rows = np.zeros((plane.height, plane.line_size), dtype=np.uint8)
         rows[:, : plane.width] = values
-        plane.update(rows)
+        plane.update(rows.tobytes())
     return made
 
 
@@ -194,7 +214,8 @@ def write_clip(
         target: a path, or a file open for binary writing.
         time_base: seconds in one unit of their time stamps.
         rate: frames a second, as a hint; None: it varies.
-        full_range, matrix: see `FrameSource`.
+        full_range: see `FrameSource`.
+        matrix: see `FrameSource`.
         format: FFmpeg's name of the file's format; None takes it from the suffix, or "matroska" for a file object.
 
     Returns:

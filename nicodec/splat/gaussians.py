@@ -37,7 +37,8 @@ POSITION, LOG_SCALE, SHEAR, GREY, CHROMA = 1.4, 0.56, 2.0, 0.21, 0.22
 def colour_basis(device: torch.device | str = "cpu") -> Tensor:
     """(3, 3): rows are a grey and two differences of colour, orthonormal, of red, green and blue."""
     rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float32, device=device)
-    return rows / rows.square().sum(1, keepdim=True).sqrt()
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / lengths
 
 
 @dataclass(frozen=True)
