@@ -158,7 +158,7 @@ class Model:
         def attempt(q: int) -> tuple[bytes, float]:
             data = self._compress(picture, QUALITY_STEPS - q, encoder)
             decoded = self._decode(container.read_picture(data, container.Limits(0, 0)))
-            error = np.mean((decoded.astype(np.float64) - picture.pixels) ** 2)
+            error = np.mean((decoded.astype(np.float64) - picture.as_uint8()) ** 2)
             return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
 
         few = self.codec.is_slow(**encoder)
@@ -232,5 +232,6 @@ class Model:
 
 def _to_tensor(picture: media.Picture) -> Tensor:
     """(1, 3, H, W) float32 in [0, 1]; grey is repeated."""
-    x = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None].float() / 255
+    white = np.iinfo(picture.pixels.dtype).max  # 255 or 65535
+    x = torch.from_numpy(picture.pixels.astype(np.float32)).permute(2, 0, 1)[None] / white
     return x.expand(1, 3, -1, -1)
