@@ -7,13 +7,13 @@ points as cICP does, TIFF has tags. Code points are those of ITU-T H.273.
 from __future__ import annotations
 
 import struct
-from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from nicodec.errors import InputError
 from nicodec.media.icc import D65, SRGB, SRGB_CURVE, Curve, Primaries, grey_profile, rgb_profile
 from nicodec.media.losses import Losses
+from nicodec.media.opening import Opened
 
 _ILLUMINANT_C, _THEATRE = (0.310, 0.316), (0.314, 0.351)
 _SMPTE_170M = Primaries(D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
@@ -50,17 +50,13 @@ _SRGB_GAMMA, _GAMMA_TOLERANCE, _XY_TOLERANCE = 0.45455, 0.0006, 0.0015
 _TIFF_COLOUR_TAGS = (301, 318, 319)  # TransferFunction, WhitePoint, PrimaryChromaticities
 
 
-def given_profile(
-    image: Image.Image, head: bytes, channels: int, icc: bytes | None, name: str, losses: Losses
-) -> bytes | None:
+def given_profile(opened: Opened, channels: int, icc: bytes | None, losses: Losses) -> bytes | None:
     """Give the profile of an image, built where its file gives its colours in another way.
 
     Args:
-        image: loaded by Pillow; `info` has `cicp`, the chunk's four bytes, where a PNG file had one.
-        head: the file's first bytes.
+        opened: a loaded image.
         channels: 1 for grey pixels, 3 for RGB.
-        icc: the profile that Pillow found, or None.
-        name: what messages call the picture.
+        icc: the profile that was found, or None.
         losses: is told what cannot be kept.
 
     Returns:
@@ -70,24 +66,20 @@ def given_profile(
         InputError: the picture is HDR (PQ or HLG).
 
     """
-    points = _png_points(image.info) if image.format == "PNG" else None
-    if points is None and icc is None and image.format == "AVIF":
-        points = _avif_points(head)
+    image, info, points = opened.image, opened.image.info, None
+    if opened.cicp:
+        points = opened.cicp[0], opened.cicp[1], opened.cicp[3] == 1
+    elif icc is None and image.format == "AVIF":
+        points = _avif_points(opened.head)
     if points is not None:
-        return _from_points(*points, channels, name, losses)
+        return _from_points(*points, channels, opened.name, losses)
     if icc is not None:
         return icc
-    if image.format == "PNG" and "srgb" not in image.info:
-        return _from_gamma(image.info.get("gamma"), image.info.get("chromaticity"), channels, losses)
+    if "srgb" not in info and ("gamma" in info or "chromaticity" in info):  # only PNG files have these
+        return _from_gamma(info.get("gamma"), info.get("chromaticity"), channels, losses)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and any(tag in image.tag_v2 for tag in _TIFF_COLOUR_TAGS):
         losses.warn("TIFF's own chromaticities or transfer function were dropped: the picture was taken as sRGB.")
     return None
-
-
-def _png_points(info: dict[Any, Any]) -> tuple[int, int, bool] | None:
-    """Give primaries, transfer and whether the range is full, of cICP."""
-    cicp = info.get("cicp")
-    return (cicp[0], cicp[1], cicp[3] == 1) if isinstance(cicp, bytes) and len(cicp) == 4 else None
 
 
 def _avif_points(head: bytes) -> tuple[int, int, bool] | None:
@@ -99,9 +91,7 @@ def _avif_points(head: bytes) -> tuple[int, int, bool] | None:
     return primaries, transfer, True
 
 
-def _from_points(
-    primaries: int, transfer: int, full: bool, channels: int, name: str, losses: Losses
-) -> bytes | None:
+def _from_points(primaries: int, transfer: int, full: bool, channels: int, name: str, losses: Losses) -> bytes | None:
     if transfer in _HDR:
         raise InputError(
             f"{name}: an HDR picture ({_HDR[transfer]}), which 8-bit files cannot show; map it to a standard range "

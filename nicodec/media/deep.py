@@ -19,6 +19,7 @@ from nicodec.media import metadata
 from nicodec.media.limits import one_line
 from nicodec.media.losses import Losses
 from nicodec.media.modes import Pixels, tell_of_kept_depth, widen
+from nicodec.media.opening import Opened
 from nicodec.media.picture import Plane, to_eight_bits
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ def is_misread(image: Image.Image, depth: int) -> bool:
     return image.format == "JPEG2000"
 
 
-def refuse(name: str, image: Image.Image, depth: int, reason: str) -> InputError:
+def refuse(opened: Opened, depth: int, reason: str) -> InputError:
     """Give the error for an image that neither Pillow nor FFmpeg reads rightly."""
-    return InputError(
-        f"{name}: {image.format} of {depth} bits a channel ({reason}); convert it to PNG of 16 bits first, "
-        "and give that file"
-    )
+    remedy = "convert it to PNG of 16 bits first, and give that file"
+    if opened.from_user and opened.file is None:
+        remedy = "give the file's path instead of the loaded image"
+    return InputError(f"{opened.name}: {opened.image.format} of {depth} bits a channel ({reason}); {remedy}")
 
 
 def before_loading(image: Image.Image, depth: int, data: bytes) -> DeepFile:
@@ -85,13 +86,12 @@ def before_loading(image: Image.Image, depth: int, data: bytes) -> DeepFile:
     return DeepFile(data, image.format, depth, orientation, not is_misread(image, depth))
 
 
-def read_deep(file: DeepFile, image: Image.Image, name: str, losses: Losses) -> Pixels | None:
+def read_deep(file: DeepFile, opened: Opened, losses: Losses) -> Pixels | None:
     """Read a file in full depth.
 
     Args:
         file: what `before_loading` noted.
-        image: the same picture, loaded by Pillow.
-        name: what messages call it.
+        opened: the same picture, loaded by Pillow.
         losses: is told what is still lost.
 
     Returns:
@@ -101,18 +101,19 @@ def read_deep(file: DeepFile, image: Image.Image, name: str, losses: Losses) -> 
         InputError: Pillow reads such files wrongly, and FFmpeg does not read this one.
 
     """
+    image = opened.image
     try:
         planes = _with_ffmpeg(file.data, _DEMUXERS[file.format])
     except _NotRead as error:
         if file.trusted:
             return None
-        raise refuse(name, image, file.depth, f"FFmpeg: {error}") from error
+        raise refuse(opened, file.depth, f"FFmpeg: {error}") from error
     if file.orientation in range(2, 9):
         planes = metadata.turn_upright(planes, file.orientation)
     if planes.shape[:2] != (image.height, image.width):
         if file.trusted:
             return None
-        raise refuse(name, image, file.depth, "its size is not clear")
+        raise refuse(opened, file.depth, "its size is not clear")
     if file.trusted and not _agree(planes, image):
         return None
     if file.format == "JPEG2000":

@@ -29,7 +29,8 @@ class Opened:
         name: what messages call it.
         file: the file that `image` will be loaded from, from its first byte; None for one that is loaded or was
             never in a file.
-        head: that file's first 65,536 bytes; empty without a file.
+        head: the first 65,536 bytes of the file that `image` is from, as far as that is known; else empty.
+        cicp: the four bytes of a PNG file's cICP chunk, or None.
         from_user: whether a user opened it, so that another frame than the first may be meant.
 
     """
@@ -38,6 +39,7 @@ class Opened:
     name: str
     file: IO[bytes] | None
     head: bytes
+    cicp: bytes | None = None
     from_user: bool = False
 
     def read_file(self) -> bytes:
@@ -88,23 +90,36 @@ def open_picture(source: object, name: str | None, max_pixels: int | None, losse
             head = _peek(file, _HEAD_BYTES)
             if not head:
                 raise InputError(f"{name}: empty; give a picture file")
-            info: dict[str, Any] = {}
+            parts = png.PngFile()
             if head.startswith(png.SIGNATURE):
                 parts = png.take_apart(_peek(file, -1), losses)
-                file, info = io.BytesIO(parts.data), parts.info
+                file = io.BytesIO(parts.data)
             image = stack.enter_context(Image.open(file))
             if image.format == "EPS":  # Pillow would hand the file to Ghostscript, which runs programs
                 raise InputError(f"{name}: PostScript is not a picture of pixels; render it to PNG first")
-            image.info.update(info)
-        yield Opened(image, name, file, head)
+            image.info.update(parts.info)
+        yield Opened(image, name, file, head, parts.cicp)
 
 
 def _opened_by_user(image: Image.Image, name: str) -> Opened:
-    """Give a user's image with its file, where that is still open and nothing was loaded from it."""
-    file = image.fp if isinstance(image, ImageFile.ImageFile) and image.tile else None
-    if file is None or file.closed or not file.seekable():
+    """Give a user's image with its file, where that is still open and nothing was loaded from it.
+
+    Of an image that is loaded, the file's head may still be there, and tells whether Pillow kept what was in it.
+    """
+    if not isinstance(image, ImageFile.ImageFile):
         return Opened(image, name, None, b"", from_user=True)
-    return Opened(image, name, file, _peek(file, _HEAD_BYTES), from_user=True)
+    if image.fp is not None and image.tile:
+        try:
+            head = _peek(image.fp, _HEAD_BYTES)
+            cicp = png.find_cicp(_peek(image.fp, -1)) if image.format == "PNG" else None
+        except (AttributeError, OSError, ValueError):  # closed, or it can read and no more: Pillow asks no more of it
+            return Opened(image, name, None, b"", from_user=True)
+        return Opened(image, name, image.fp, head, cicp, from_user=True)
+    head = b""
+    if image.filename and os.path.isfile(image.filename):
+        with contextlib.suppress(OSError), open(image.filename, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    return Opened(image, name, None, head, from_user=True)
 
 
 def _peek(file: IO[bytes], size: int) -> bytes:

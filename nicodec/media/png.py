@@ -29,17 +29,19 @@ class PngFile:
     Attributes:
         data: the file without texts and profile.
         info: what was in them, under the names that Pillow's `info` has: `icc_profile`, `xmp`,
-            `Raw profile type exif`; and `cicp`, the four bytes of that chunk.
+            `Raw profile type exif`.
+        cicp: the four bytes of the cICP chunk, or None.
 
     """
 
-    data: bytes
+    data: bytes = b""
     info: dict[str, Any] = field(default_factory=dict)
+    cicp: bytes | None = None
 
 
 def take_apart(data: bytes, losses: Losses) -> PngFile:
     """Take texts and profile out of a PNG file, which may be broken; then its rest stays as it is."""
-    kept, png = [SIGNATURE], PngFile(b"")
+    kept, png = [SIGNATURE], PngFile()
     end = len(SIGNATURE)
     for tag, start, end in _chunks(data):
         body = memoryview(data)[start + 8 : end - 4]
@@ -49,7 +51,7 @@ def take_apart(data: bytes, losses: Losses) -> PngFile:
             _take_profile(bytes(body), png.info, losses)
         else:
             if tag == b"cICP" and len(body) == 4:
-                png.info["cicp"] = bytes(body)
+                png.cicp = bytes(body)
             kept.append(data[start:end])
     kept.append(data[end:])
     png.data = b"".join(kept)

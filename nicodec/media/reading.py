@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageFile, PpmImagePlugin, TiffImagePlugin
 
-from nicodec.media import deep, metadata, png
+from nicodec.media import deep, metadata
 from nicodec.media.arrays import from_array, from_tensor, is_tensor
 from nicodec.media.colour import given_profile
 from nicodec.media.gainmap import has_gain_map, xmp_without_gain_map
@@ -24,9 +24,7 @@ __all__ = ["DEFAULT_MAX_PIXELS", "pillow_pixel_limit", "read_picture"]
 _TIFF_BITS = 258
 
 
-def read_picture(
-    source: Any, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None
-) -> Picture:
+def read_picture(source: Any, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None) -> Picture:
     """Read a picture as grey or RGB of 8 or 16 bits, with alpha and metadata.
 
     The EXIF orientation is applied. Palettes become RGB, and so do CMYK, YCbCr, LAB and HSV; of several frames
@@ -97,7 +95,7 @@ def _from_image(opened: Opened, max_pixels: int | None, losses: Losses) -> Pictu
     if icc and (misfit := metadata.icc_misfit(icc, channels)):
         losses.note(f"The colour profile was dropped: it {misfit}.")
         icc = None
-    icc = given_profile(image, opened.head, channels, icc, opened.name, losses)
+    icc = given_profile(opened, channels, icc, losses)
 
     exif, xmp = _exif(image, image.info, losses), _xmp(image.info)
     if image.format != "TIFF" and (density := metadata.density(image.info)):  # TIFF's is in the EXIF already
@@ -133,11 +131,9 @@ def _load(opened: Opened, losses: Losses) -> Pixels:
     if deep.is_deep(image, depth) and opened.file is not None and image.tell() == 0:
         deep_file = deep.before_loading(image, depth, opened.read_file())
     elif deep.is_misread(image, depth):
-        raise deep.refuse(opened.name, image, depth, "which Pillow reads wrongly")
-    if image.format == "PNG" and opened.from_user and opened.file is not None:
-        image.info["cicp"] = png.find_cicp(opened.read_file())
+        raise deep.refuse(opened, depth, "Pillow reads them wrongly")
     image.load()
-    wide = deep.read_deep(deep_file, image, opened.name, losses) if deep_file else None
+    wide = deep.read_deep(deep_file, opened, losses) if deep_file else None
     return wide or pixels_of(image, rawmode, depth, losses)
 
 
@@ -182,6 +178,8 @@ def _stored_depth(image: Image.Image, rawmode: str, head: bytes) -> int:
         return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
     if image.format == "JPEG2000" and (start := head.find(b"\xff\x4f\xff\x51")) >= 0:
         return _codestream_depth(head[start:])
+    if image.format == "PNG" and len(head) > 24:
+        return 16 if head[24] == 16 else 8
     return 16 if rawmode in DEEP_RAW_MODES else 8
 
 
