@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from av.video.plane import VideoPlane
 
 _DEMUXERS = {"PNG": "png_pipe", "TIFF": "tiff_pipe", "JPEG2000": "j2k_pipe", "PPM": "ppm_pipe"}
-_MODES = ("LA", "RGB", "RGBX", "RGBA")
-_TIFF_ORIENTATION, _TIFF_PLANES, _TIFF_EXTRA = 274, 284, 338
-_SEPARATE_PLANES, _PREMULTIPLIED = 2, (1,)
+_MODES = ("L", "LA", "RGB", "RGBX", "RGBA")
+_TIFF_FILL_ORDER, _TIFF_ORIENTATION, _TIFF_PLANES, _TIFF_TILE_WIDTH, _TIFF_EXTRA = 266, 274, 284, 322, 338
+_SEPARATE_PLANES, _LOWEST_BIT_FIRST, _PREMULTIPLIED = 2, 2, (1,)
 
 # FFmpeg's pixel formats: the channels of a packed one; the places of R, G, B and A among the planes of others.
 _PACKED = {"gray16": 1, "ya16": 2, "rgb48": 3, "rgba64": 4}
@@ -57,7 +57,8 @@ class DeepFile:
 
 def is_deep(image: Image.Image, depth: int) -> bool:
     """Whether an image is of the kind that this file is for."""
-    return 8 < depth <= 16 and image.format in _DEMUXERS and image.mode in _MODES and not _is_premultiplied(image)
+    known = 8 < depth <= 16 and image.format in _DEMUXERS and image.mode in _MODES
+    return known and not (isinstance(image, TiffImagePlugin.TiffImageFile) and _is_odd(image))
 
 
 def is_misread(image: Image.Image, depth: int) -> bool:
@@ -161,7 +162,7 @@ def _samples(plane: VideoPlane, order: str, height: int, columns: int) -> Plane:
 
 def _agree(wide: Plane, image: Image.Image) -> bool:
     """Whether FFmpeg's samples are Pillow's to the last of its 8 bits, which may be rounded or not."""
-    shallow = np.array(image)
+    shallow = np.atleast_3d(np.array(image))
     if wide.shape[2] <= 2 and shallow.shape[2] == 4:  # grey and alpha as RGBA
         shallow = shallow[:, :, [0, 3]]
     channels = min(wide.shape[2], shallow.shape[2])
@@ -169,5 +170,11 @@ def _agree(wide: Plane, image: Image.Image) -> bool:
     return bool((np.abs(upper - shallow[:, :, :channels]) <= 1).all())
 
 
-def _is_premultiplied(image: Image.Image) -> bool:
-    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TIFF_EXTRA) == _PREMULTIPLIED
+def _is_odd(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """Whether a TIFF file is of a kind that FFmpeg takes for another: tiles, bits in reverse, premultiplied."""
+    tags = image.tag_v2
+    return (
+        _TIFF_TILE_WIDTH in tags
+        or tags.get(_TIFF_FILL_ORDER) == _LOWEST_BIT_FIRST
+        or tags.get(_TIFF_EXTRA) == _PREMULTIPLIED
+    )
