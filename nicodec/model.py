@@ -154,7 +154,7 @@ class Model:
         def attempt(q: int) -> tuple[bytes, float]:
             data = job(Quality(HALF_STEPS_MAX - q))
             decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
-            error = np.mean((decoded.astype(np.float64) - picture.pixels) ** 2)
+            error = np.mean((decoded.astype(np.float64) - picture.as_uint8()) ** 2)
             return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
 
         data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if slow else search_all(attempt)

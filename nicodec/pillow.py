@@ -5,7 +5,8 @@
     with Image.open("photo.nic") as image:  # reads the header and the metadata
         image.load()                        # decodes
 
-Importing this module registers the format NICODEC and loads no torch; the first picture decoded or saved does.
+Importing this module registers the format NICODEC, also under the name NIC, and loads no torch; the first picture
+decoded or saved does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nicodec import container, media
 from nicodec.errors import NicodecError, NotNicodecError
 
 FORMAT = "NICODEC"
+FORMAT_ALIAS = "NIC"  # what programs that take a file's suffix for its format ask for
 SUFFIX = ".nic"
 MIME_TYPE = "image/x-nicodec"
 
@@ -68,17 +70,18 @@ class NicodecImageFile(ImageFile.ImageFile):
         if stored.xmp:
             self.info["xmp"] = stored.xmp
         self._data = data
-        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        # There are no tiles, which would be read piece by piece with a decoder of Pillow's: `load` does it all, and
+        # Pillow's incremental parser waits for the whole file.
 
-    def load(self) -> Image.core.PixelAccess | None:
+    def load(self) -> Any:
         """Decode the picture, the first time; see the class for what it raises."""
-        if self.tile and self._data is not None:
+        if self._data is not None:
             try:
                 decoded = nicodec.decompress(self._data, limits=_NO_PIXEL_LIMIT)
             except NicodecError as error:
                 raise _os_error(error, self.filename) from error
             self.im = decoded.im
-            self.tile, self._data = [], None
+            self._data = None
             if self.fp and self._exclusive_fp:
                 self.fp.close()
             self.fp = None
@@ -168,7 +171,8 @@ def _replaced_metadata(image: Image.Image, given: dict[str, bytes]) -> Iterator[
         image.info = before
 
 
-Image.register_open(FORMAT, NicodecImageFile, _accept)
-Image.register_save(FORMAT, _save)
+for _name in (FORMAT, FORMAT_ALIAS):
+    Image.register_open(_name, NicodecImageFile, _accept)
+    Image.register_save(_name, _save)
+    Image.register_mime(_name, MIME_TYPE)
 Image.register_extension(FORMAT, SUFFIX)
-Image.register_mime(FORMAT, MIME_TYPE)
