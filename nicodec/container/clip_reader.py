@@ -6,7 +6,15 @@ from fractions import Fraction
 from typing import Protocol, Self, runtime_checkable
 
 from nicodec.container.checksums import CRC16_BYTES
-from nicodec.container.clip import ClipHeader, ClipIndex, FramePacket, IndexEntry, Stream, StreamPacket
+from nicodec.container.clip import (
+    STREAMS_MAX,
+    ClipHeader,
+    ClipIndex,
+    FramePacket,
+    IndexEntry,
+    Stream,
+    StreamPacket,
+)
 from nicodec.container.clip_fields import (
     unpack_clip_section,
     unpack_copied,
@@ -232,7 +240,7 @@ class ClipReader:
         if raw.tag % 2:
             return None
         raise FutureVersionError(
-            f"{what} is a {packet_name(raw.tag)}, which this reader does not know in a clip and must not skip;"
+            f"{what} is of type {packet_name(raw.tag)}, which this reader does not know in a clip and must not skip;"
             f" {TOO_NEW}"
         )
 
@@ -252,6 +260,7 @@ class ClipReader:
         if not missing:
             return frame
         self._waiting = frame
+        self._is_continuous = False
         return Damaged(offset, 0, missing, self._missing(missing))
 
     def _missing(self, frames: range) -> CorruptError:
@@ -304,7 +313,7 @@ class ClipReader:
             return self._load_index(file, base)
         except StreamError as error:
             if not self._partial:
-                raise TruncatedError(f"the clip has no index at its end; {CUT_SHORT}") from error
+                raise TruncatedError(f"the clip has no whole index at its end ({error}); {CUT_SHORT}") from error
         file.seek(base)
         return scan_index(ClipReader(file, self._limits, partial=True))
 
@@ -347,11 +356,13 @@ def _read_head(source: Source, limits: Limits) -> tuple[ClipHeader, tuple[Stream
         raise CorruptError(f"the clip says that it has {count} packets, it must leave that open (0); {ALTERED}")
     limits.check_pixels(header.width, header.height)
     found: dict[int, memoryview] = {}
-    streams = []
+    streams: list[Stream] = []
     for section in sections[:-1]:
         content = view[section.start : section.stop]
         refuse_unknown(section, content, CLIP_TAGS)
         if section.tag == Tag.STREAM:
+            if len(streams) == STREAMS_MAX:
+                raise CorruptError(f"the clip has more than {STREAMS_MAX} streams, the most there may be; {ALTERED}")
             streams.append(unpack_stream(content))
         elif section.tag in found:
             raise refuse_second(section)

@@ -211,8 +211,8 @@ def _read_packet(reader: PacketReader, expected: int, count: int, partial: bool)
         if raw.tag % 2:
             return None
         raise FutureVersionError(
-            f"packet {expected} of {count}, at byte {raw.offset}, is a {packet_name(raw.tag)}, which this reader does"
-            f" not know in a picture and must not skip; {TOO_NEW}"
+            f"packet {expected} of {count}, at byte {raw.offset}, is of type {packet_name(raw.tag)}, which this"
+            f" reader does not know in a picture and must not skip; {TOO_NEW}"
         )
     return _unpack_packet(raw, expected, count, partial)
 

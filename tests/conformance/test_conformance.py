@@ -30,6 +30,12 @@ def test_file_decodes_as_it_did(name: str) -> None:
     assert abs(pixels.mean() - known["mean"]) < 0.1
 
 
+def test_alpha_as_the_format_page_says(shared: Path) -> None:
+    """A file that was made from FORMAT.md, not by our writer."""
+    image = nicodec.decompress((shared / "cases" / "alpha_as_in_FORMAT.nic").read_bytes())
+    assert (image.mode, image.size) == ("RGBA", (32, 24))
+
+
 def test_packaged_models_are_pinned() -> None:
     """The table is append only: a fingerprint that was released stays, with its weights."""
     assert set(PACKAGED) == {"ba2c3116"}
