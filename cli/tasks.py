@@ -25,11 +25,13 @@ class Task:
     Attributes:
         source: the file to read; None for standard input.
         target: the file to write; None for standard output.
+        folder: what a relative source is relative to, where that is not the current folder (on another machine).
 
     """
 
     source: Path | None
     target: Path | None
+    folder: Path | None = None
 
     @property
     def source_name(self) -> str:
@@ -170,18 +172,18 @@ def read_input(task: Task) -> bytes:
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal; pipe a file into it, or name one instead of -")
         return sys.stdin.buffer.read()
-    return read_file(task.source)
+    return read_file(task.source, task.folder)
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file.
+def read_file(path: Path, folder: Path | None = None) -> bytes:
+    """Read a file; a relative path is relative to `folder`, by default the current one.
 
     Raises:
         InputError: it is missing, a folder, or cannot be read.
 
     """
     try:
-        return path.read_bytes()
+        return (folder or Path()).joinpath(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:

@@ -18,6 +18,7 @@ from nicodec.errors import QualityError
 from nicodec.memory import keep_freed_memory
 from nicodec.processor import prefers_bfloat16
 from nicodec.search import QUALITY_STEPS, search_all, search_few
+from nicodec.threads import guard_forks
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Model:
 
     def __init__(self, entry: ModelEntry, device: str | torch.device = "cpu") -> None:
         keep_freed_memory()
+        guard_forks()
         self.entry = entry
         self.device = torch.device(device)
         self.codec: Codec = load_codec(entry, str(device))
