@@ -6,13 +6,16 @@ quick.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import nicodec
+from nicodec.threads import wait_passively
 from nicodec_cli import console
 from nicodec_cli.compress import compress
 from nicodec_cli.decompress import decompress
@@ -23,6 +26,17 @@ from nicodec_cli.train import train
 
 # ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help shows no types of Python ("IN <list[str]>") and no braces ("{IN}...")."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of --help."""
+        usage, blank, rest = super().get_help(ctx).partition("\n\n")
+        usage = re.sub(r"\{([^{}\n]+)\}", r"\1", usage)
+        return usage + blank + re.sub(r" <[^<>\n]+>(?=  |$)", lambda found: " " * len(found[0]), rest, flags=re.M)
+
 
 # rich_markup_mode: importing and drawing rich would take longer than all else that `--help` does.
 app = typer.Typer(
@@ -65,12 +79,12 @@ def _versions() -> str:
     return f"nicodec {nicodec.__version__} (file format {VERSION}, torch {torch})"
 
 
-app.command()(compress)
-app.command()(decompress)
-app.command()(info)
-app.command()(models)
-app.command()(train)
-app.command()(demo)
+app.command(cls=PlainCommand)(compress)
+app.command(cls=PlainCommand)(decompress)
+app.command(cls=PlainCommand)(info)
+app.command(cls=PlainCommand)(models)
+app.command(cls=PlainCommand)(train)
+app.command(cls=PlainCommand)(demo)
 
 
 @app.command(
@@ -89,7 +103,7 @@ def evaluate_later(context: typer.Context) -> None:
             pretty_exceptions_enable=False,
             context_settings={"help_option_names": ["-h", "--help"]},
         )
-        inner.command("eval")(evaluate)
+        inner.command("eval", cls=PlainCommand)(evaluate)
         code = inner(args=context.args, prog_name="nicodec eval", standalone_mode=False)
     except ModuleNotFoundError as error:
         raise console.missing_package(error.name or str(error), "eval") from error
@@ -135,6 +149,9 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 def main() -> None:
     """Run the `nicodec` command and exit."""
+    console.open_closed_streams()
+    console.write_what_the_terminal_can()
+    wait_passively()
     signal.signal(signal.SIGTERM, _stop)
     code = run(sys.argv[1:])
     try:

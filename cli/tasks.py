@@ -17,6 +17,9 @@ from nicodec_cli.console import UsageError
 STREAM = "-"
 """The argument that stands for standard input and standard output."""
 
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Other names of standard output, which is written to, whatever it leads to."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -72,6 +75,8 @@ def plan(
         OutputError: the folder for the outputs does not exist.
 
     """
+    if output is not None and os.path.abspath(output) in STANDARD_OUTPUT:
+        output = STREAM
     if STREAM in inputs:
         return [Task(None, _stream_target(inputs, output))]
     found: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
@@ -107,6 +112,11 @@ def plan(
     return tasks
 
 
+def is_device(path: Path) -> bool:
+    """Whether there is something at this path that is neither a file nor a folder: a device or a named pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _stream_target(inputs: list[str], output: str | None) -> Path | None:
     if len(inputs) > 1:
         raise UsageError("standard input (-) was named among other inputs; name it alone")
@@ -118,12 +128,13 @@ def _stream_target(inputs: list[str], output: str | None) -> Path | None:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file in a folder and its subfolders but hidden ones."""
+    """Give every file in a folder and its subfolders but hidden ones, pipes and devices."""
     for place, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith("."):
-                yield Path(place, name)
+            path = Path(place, name)
+            if not name.startswith(".") and (path.is_file() or not path.exists()):
+                yield path
 
 
 def _refuse_folder(error: OSError) -> None:

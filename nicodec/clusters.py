@@ -67,7 +67,9 @@ def _dask(address: str) -> Iterator[None]:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError as error:
-            raise ClusterError(f"the Dask scheduler at {address} has no workers; start one with: dask worker") from error
+            raise ClusterError(
+                f"the Dask scheduler at {address} has no workers; start one with: dask worker"
+            ) from error
         with joblib.parallel_config("dask", client=client):
             yield
 
@@ -78,7 +80,7 @@ def _ray(address: str) -> Iterator[None]:
         import ray
         from ray.util.joblib import register_ray
     except ModuleNotFoundError as error:
-        raise ClusterError('ray is not installed; run: pip install "ray"') from error
+        raise ClusterError('ray is not installed; run: pip install "nicodec[ray]"') from error
     ours = not ray.is_initialized()
     if ours:
         try:

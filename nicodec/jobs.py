@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nicodec.threads import use_threads, usable_cores, wait_passively
+from nicodec.threads import usable_cores, use_threads, wait_passively
 
 if TYPE_CHECKING:
     import joblib
