@@ -101,6 +101,9 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+_RULE = "only opaque 8-bit RGB and grey pictures are evaluated"
+
+
 def read_pixels(path: Path) -> np.ndarray:
     """Return a picture file as (H, W, 3) uint8 RGB, upright.
 
@@ -113,14 +116,14 @@ def read_pixels(path: Path) -> np.ndarray:
             warnings.simplefilter("error", media.LossyConversionWarning)
             picture = media.read_picture(path.read_bytes())
     except media.LossyConversionWarning as loss:
-        raise DatasetError(f"only 8-bit RGB and grey pictures are evaluated: {loss}") from loss
+        raise DatasetError(f"{_RULE}: {loss}") from loss
     except (OSError, NicodecError) as error:
         raise DatasetError(f"cannot be read: {str(error).removeprefix('bytes: ')}") from error
     if picture.pixels.dtype != np.uint8:
         depth = 8 * picture.pixels.dtype.itemsize
-        raise DatasetError(f"has {depth} bits a channel; only 8-bit RGB and grey pictures are evaluated")
+        raise DatasetError(f"{_RULE}: this one has {depth} bits a channel")
     if picture.alpha is not None:
-        raise DatasetError("has transparency; only opaque pictures are evaluated")
+        raise DatasetError(f"{_RULE}: this one has transparency")
     return np.ascontiguousarray(np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3)))
 
 
