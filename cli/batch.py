@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+from nicodec import jobs
 from nicodec.errors import LimitError, NicodecError
 from nicodec_cli import console
 from nicodec_cli.tasks import Task, problem_with, refuse_terminal, write_output
@@ -85,6 +82,7 @@ def run_tasks(
     overwrite: bool,
     quiet: bool,
     make_folders: bool = False,
+    cluster: str | None = None,
 ) -> int:
     """Do every task, write the outputs, and report on standard error.
 
@@ -95,6 +93,7 @@ def run_tasks(
         overwrite: whether existing files may be replaced.
         quiet: whether errors and warnings are all that is said.
         make_folders: whether missing folders of outputs are created.
+        cluster: where tasks are done instead, as `nicodec.jobs.run` takes it; files are written here.
 
     Returns:
         The exit code: 0, that of the cause where every task failed for the same one, else 1.
@@ -113,7 +112,7 @@ def run_tasks(
             console.error(failed.message)
     with (
         _progress(len(ready), shown=len(tasks) > 1 and not quiet) as advance,
-        contextlib.closing(_outcomes(ready, work, processes)) as outcomes,
+        contextlib.closing(_outcomes(ready, work, processes, cluster)) as outcomes,
     ):
         for task, outcome in outcomes:
             result = outcome.result
@@ -154,35 +153,23 @@ def _failed(error: BaseException, task: Task, name: str | None = None) -> Failed
 # --- doing --------------------------------------------------------------------------------------------------
 
 
-def _outcomes(tasks: list[Task], work: Work, processes: int) -> Generator[tuple[Task, _Outcome], None, None]:
+def _outcomes(
+    tasks: list[Task], work: Work, processes: int, cluster: str | None
+) -> Generator[tuple[Task, _Outcome], None, None]:
     """Do the tasks and give each outcome as soon as it is there."""
-    processes = min(processes or _processors(), len(tasks))
-    if processes <= 1:
-        for task in tasks:
-            yield task, _attempt(work, task)
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_child)
-    try:
-        with _children_ignore_interrupts():
-            futures = {pool.submit(partial(_attempt, work), task): task for task in tasks}
-        for future in as_completed(futures):
-            yield futures.pop(future), _outcome_of(future)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown()
+    sent = tasks
+    if any(task.source is None for task in tasks):
+        cluster = None  # no other machine reads this one's standard input
+    elif cluster is not None:
+        sent = [dataclasses.replace(task, folder=Path.cwd()) for task in tasks]
+    with contextlib.closing(jobs.run(partial(_attempt, work), sent, processes=processes, cluster=cluster)) as results:
+        for number, outcome in results:
+            yield tasks[number], _died(tasks[number], outcome) if isinstance(outcome, jobs.Died) else outcome
 
 
-def _outcome_of(future: Future[_Outcome]) -> _Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return _Outcome(
-            Failed("a child process was ended, perhaps for want of memory; try again with fewer jobs (-j)", 1)
-        )
+def _died(task: Task, died: jobs.Died) -> _Outcome:
+    text = f"its process was ended twice, perhaps for want of memory ({died.reason}); try again with fewer jobs (-j)"
+    return _Outcome(Failed(f"{task.source_name}: {text}", 1))
 
 
 def _attempt(work: Work, task: Task) -> _Outcome:
@@ -213,29 +200,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     """Whether this is what torch, numpy or Python raise when memory is short."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _start_child() -> None:
-    """Let each child compute in one thread, since there are several of them."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-@contextlib.contextmanager
-def _children_ignore_interrupts() -> Iterator[None]:
-    """Start children that ignore Ctrl-C, which a terminal sends to them too: this process ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 # --- reporting ----------------------------------------------------------------------------------------------

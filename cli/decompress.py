@@ -67,7 +67,7 @@ def decompress(
     from nicodec.container.limits import DEFAULT_LIMITS
     from nicodec.media import PICTURE_SUFFIXES
     from nicodec_cli.batch import run_tasks
-    from nicodec_cli.tasks import plan
+    from nicodec_cli.tasks import is_device, plan
 
     for text in inputs:
         if Path(text).suffix.lower() in PICTURE_SUFFIXES and not Path(text).exists():
@@ -87,7 +87,12 @@ def decompress(
         kind=f"{SUFFIX} files",
     )
     target = tasks[0].target
-    if format is None and target is not None and target.suffix.lower() not in PICTURE_SUFFIXES:
+    if (
+        format is None
+        and target is not None
+        and not is_device(target)
+        and target.suffix.lower() not in PICTURE_SUFFIXES
+    ):
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
     if scale is not None and draw_size is not None:
@@ -144,7 +149,7 @@ def decompress_task(
         draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
     picture = model.decode_file(stored, limits, draw_size)
     if format is None:
-        format = DEFAULT_FORMAT if task.target is None else task.target.suffix
+        format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
     out = io.BytesIO()
     media.save_picture(picture, out, format=format)
     data = out.getvalue()

@@ -21,6 +21,14 @@ Jobs = Annotated[
     int,
     typer.Option("--jobs", "-j", min=0, metavar="N", help="Files at once; 0: one a processor."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Compute on a cluster that sees the same files: dask://HOST:PORT, ray, or ray://HOST:PORT.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and warnings.", show_default=False)]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Where the networks run: cpu, cuda, cuda:1, mps.")

@@ -17,6 +17,9 @@ from nicodec_cli.console import UsageError
 STREAM = "-"
 """The argument that stands for standard input and standard output."""
 
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Other names of standard output, which is written to, whatever it leads to."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -25,11 +28,13 @@ class Task:
     Attributes:
         source: the file to read; None for standard input.
         target: the file to write; None for standard output.
+        folder: what a relative source is relative to, where that is not the current folder (on another machine).
 
     """
 
     source: Path | None
     target: Path | None
+    folder: Path | None = None
 
     @property
     def source_name(self) -> str:
@@ -70,6 +75,8 @@ def plan(
         OutputError: the folder for the outputs does not exist.
 
     """
+    if output is not None and os.path.abspath(output) in STANDARD_OUTPUT:
+        output = STREAM
     if STREAM in inputs:
         return [Task(None, _stream_target(inputs, output))]
     found: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
@@ -105,6 +112,11 @@ def plan(
     return tasks
 
 
+def is_device(path: Path) -> bool:
+    """Whether there is something at this path that is neither a file nor a folder: a device or a named pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _stream_target(inputs: list[str], output: str | None) -> Path | None:
     if len(inputs) > 1:
         raise UsageError("standard input (-) was named among other inputs; name it alone")
@@ -116,12 +128,13 @@ def _stream_target(inputs: list[str], output: str | None) -> Path | None:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file in a folder and its subfolders but hidden ones."""
+    """Give every file in a folder and its subfolders but hidden ones, pipes and devices."""
     for place, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith("."):
-                yield Path(place, name)
+            path = Path(place, name)
+            if not name.startswith(".") and (path.is_file() or not path.exists()):
+                yield path
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -170,18 +183,18 @@ def read_input(task: Task) -> bytes:
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal; pipe a file into it, or name one instead of -")
         return sys.stdin.buffer.read()
-    return read_file(task.source)
+    return read_file(task.source, task.folder)
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file.
+def read_file(path: Path, folder: Path | None = None) -> bytes:
+    """Read a file; a relative path is relative to `folder`, by default the current one.
 
     Raises:
         InputError: it is missing, a folder, or cannot be read.
 
     """
     try:
-        return path.read_bytes()
+        return (folder or Path()).joinpath(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:

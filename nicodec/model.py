@@ -25,6 +25,7 @@ from nicodec.memory import keep_freed_memory
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
 from nicodec.reading import read_bytes
 from nicodec.search import search_all, search_few
+from nicodec.threads import guard_forks
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 SIZE_MARGIN, SIZE_SLOPE = math.log(1 / 0.96), 0.021
@@ -59,6 +60,7 @@ class Model:
 
     def __init__(self, entry: ModelEntry, device: str | torch.device = "cpu") -> None:
         keep_freed_memory()
+        guard_forks()
         self.entry = entry
         self.device = usable_device(device)
         codec = load_codec(entry, self.device)

@@ -30,10 +30,12 @@ from nicodec.loading import fast_float, usable_device
 from nicodec.media.clips import ClipFile, FrameSource, PlanarFrame, from_rgb, planar_from_rgb, write_clip
 from nicodec.media.files import open_atomically
 from nicodec.quality import QUALITY_DEFAULT, Quality
+from nicodec.threads import guard_forks
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 
 def _clip_codec(entry: ModelEntry, device: torch.device) -> ClipCodec:
+    guard_forks()
     codec = load_codec(entry, device)
     if not isinstance(codec, ClipCodec):
         raise InputError(f"{entry.name} codes pictures, not clips; use nicodec.compress, or name another codec")
