@@ -33,6 +33,7 @@ class Done:
         width, height: of the picture, in pixels.
         quality: of the .nic file, 0..100.
         seconds: that reading, coding and decoding took; loading the model is not counted.
+        frames: of a clip; 1 for a picture.
 
     """
 
@@ -44,11 +45,17 @@ class Done:
     height: int
     quality: float
     seconds: float
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames."""
+        return self.width * self.height * max(1, self.frames)
 
     @property
     def bpp(self) -> float:
         """Bits of the .nic file over pixels."""
-        return 8 * self.nic_bytes / (self.width * self.height)
+        return 8 * self.nic_bytes / self.pixels
 
     @property
     def ratio(self) -> str:
@@ -241,10 +248,14 @@ def _report(results: dict[Task, Done | Failed], seconds: float) -> None:
 
 def _line(task: Task, done: Done) -> str:
     return (
-        f"{task.source_name} -> {task.target_name}: {done.width}x{done.height}, "
+        f"{task.source_name} -> {task.target_name}: {done.width}x{done.height}{_frames(done)}, "
         f"{console.bytes_text(done.bytes_in)} -> {console.bytes_text(done.bytes_out)} ({done.ratio}), "
         f"{done.bpp:.3f} bpp, quality {done.quality:g}, {done.seconds:.2f} s"
     )
+
+
+def _frames(done: Done) -> str:
+    return f", {done.frames} frames" if done.frames != 1 else ""
 
 
 def _row(task: Task, done: Done) -> list[str]:
@@ -261,7 +272,7 @@ def _row(task: Task, done: Done) -> list[str]:
 def _total(done: list[Done], seconds: float) -> list[str]:
     """Give the last row: sums, the bits of all files over all pixels, and the time that passed."""
     bytes_in, bytes_out = sum(d.bytes_in for d in done), sum(d.bytes_out for d in done)
-    nic_bytes, pixels = sum(d.nic_bytes for d in done), sum(d.width * d.height for d in done)
+    nic_bytes, pixels = sum(d.nic_bytes for d in done), sum(d.pixels for d in done)
     return [
         f"{len(done)} files",
         console.bytes_text(bytes_in),

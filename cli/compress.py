@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -112,7 +113,7 @@ class Watcher:
 
 def compress(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="IN", help="Pictures, folders with -r, or - for standard input.")
+        list[str], typer.Argument(metavar="IN", help="Pictures or clips, folders with -r, or - for standard input.")
     ],
     output: Annotated[
         str | None,
@@ -157,6 +158,7 @@ def compress(
     ] = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
@@ -164,7 +166,7 @@ def compress(
     *,
     given: dict[str, Any] | None = None,
 ) -> None:
-    """Compress pictures into .nic files.
+    """Compress pictures, or clips, into .nic files.
 
     Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size and
     --psnr. A folder given with -r keeps its tree below the folder of -o.
@@ -195,11 +197,27 @@ def compress(
             raise UsageError(f"{text}: a {SUFFIX} file cannot be compressed; name the output with -o {text}")
     if output is not None and Path(output).suffix.lower() in PICTURES and not Path(output).is_dir():
         raise UsageError(f"-o {output}: compressed files end in {SUFFIX}; give such a name")
-    tasks = plan(inputs, output, suffix=SUFFIX, recursive=recursive, wanted=_is_picture, kind="pictures")
     find_model(codec)
+    tasks = plan(
+        inputs,
+        output,
+        suffix=lambda path: SUFFIX,
+        recursive=recursive,
+        wanted=_is_input_of(codec) if recursive else _is_picture,
+        kind="pictures or clips",
+    )
     check_family_flags(codec, request.options)
     work = partial(compress_task, request=request)
-    raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
+    code = run_tasks(
+        tasks,
+        work,
+        processes=jobs,
+        overwrite=force,
+        quiet=quiet,
+        make_folders=recursive,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
 
 
 def _positive(option: str, value: float | None) -> float | None:
@@ -224,8 +242,19 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
+def _is_input_of(codec: str) -> Callable[[Path], bool]:
+    """Whether a file of a folder is a picture or, for a codec of clips, a clip."""
+    from nicodec.codecs import family
+    from nicodec.media.suffixes import CLIP_SUFFIXES
+    from nicodec.zoo import family_of, find_model
+
+    if family(family_of(find_model(codec))).medium == "clip":
+        return lambda path: path.suffix.lower() in CLIP_SUFFIXES
+    return _is_picture
+
+
 def compress_task(task: Task, request: Request) -> Done:
-    """Compress the picture of a task.
+    """Compress the picture or clip of a task.
 
     Raises:
         NicodecError: as `nicodec.compress` does.
@@ -235,11 +264,17 @@ def compress_task(task: Task, request: Request) -> Done:
     import time
 
     from nicodec import container, media
+    from nicodec.codecs import family
+    from nicodec.zoo import family_of, find_model
     from nicodec_cli.batch import Done
     from nicodec_cli.tasks import read_input
 
     start = time.perf_counter()
     raw = read_input(task)
+    if family(family_of(find_model(request.codec))).medium == "clip":
+        return _compress_clip(raw, request)
+    if task.source is not None:
+        media.refuse_clip(task.source)
     picture = media.read_picture(raw, max_pixels=request.max_pixels)
     left_out: dict[str, Any] = dict.fromkeys(request.strip)
     picture = dataclasses.replace(picture, **left_out)
@@ -264,4 +299,31 @@ def compress_task(task: Task, request: Request) -> Done:
         height=picture.height,
         quality=container.read_header(data, container.Limits(0, 0)).quality / 2,
         seconds=seconds + time.perf_counter() - start,
+    )
+
+
+def _compress_clip(raw: bytes, request: Request) -> Done:
+    import time
+
+    import nicodec
+    from nicodec_cli.batch import Done
+
+    if request.bpp is not None or request.max_bytes is not None or request.psnr is not None:
+        raise UsageError("clips are compressed by quality; give -q in place of --bpp, --size or --psnr")
+    start = time.perf_counter()
+    quality = 50 if request.quality is None else request.quality
+    data = nicodec.compress_video(raw, None, quality, codec=request.codec, device=request.device, **request.options)
+    assert data is not None
+    about = nicodec.info(data)
+    assert isinstance(about, nicodec.VideoInfo)
+    return Done(
+        data=data,
+        bytes_in=len(raw),
+        bytes_out=len(data),
+        nic_bytes=len(data),
+        width=about.width,
+        height=about.height,
+        quality=about.quality,
+        seconds=time.perf_counter() - start,
+        frames=about.frames,
     )

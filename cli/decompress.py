@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,12 @@ from nicodec_cli.console import UsageError
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
+    from nicodec.container import Limits
     from nicodec_cli.batch import Done
 
 SUFFIX = ".nic"
 DEFAULT_FORMAT = "png"
+CLIP_SUFFIX = ".mkv"
 
 
 def decompress(
@@ -52,14 +53,19 @@ def decompress(
         str | None,
         typer.Option("--draw-size", metavar="WxH", help="Files without pixels (splat): draw W by H pixels."),
     ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Decode what is whole of a damaged file of packets.", show_default=False),
+    ] = False,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
 ) -> None:
-    """Decompress .nic files into pictures.
+    """Decompress .nic files into pictures, and clips into .mkv files.
 
     Nothing is written unless the decoder's symbols are those of the encoder. JPEG and AVIF are written at
     quality 95, all else without loss. A folder given with -r keeps its tree below the folder of -o.
@@ -81,7 +87,7 @@ def decompress(
     tasks = plan(
         inputs,
         output,
-        suffix=f".{format or DEFAULT_FORMAT}",
+        suffix=lambda path: CLIP_SUFFIX if _is_clip(path) else f".{format or DEFAULT_FORMAT}",
         recursive=recursive,
         wanted=lambda path: path.suffix.lower() == SUFFIX,
         kind=f"{SUFFIX} files",
@@ -97,15 +103,64 @@ def decompress(
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
     if scale is not None and draw_size is not None:
         raise UsageError("--scale and --draw-size contradict each other; give one of them")
-    work = partial(
+    work = functools.partial(
         decompress_task,
         scale=scale,
         draw_size=None if draw_size is None else options.parse_draw_size(draw_size),
         format=format,
+        partial=partial,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
     )
-    raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
+    code = run_tasks(
+        tasks,
+        work,
+        processes=jobs,
+        overwrite=force,
+        quiet=quiet,
+        make_folders=recursive,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
+
+
+def _is_clip(path: Path) -> bool:
+    from nicodec import container
+    from nicodec.errors import NicodecError
+
+    try:
+        with path.open("rb") as file:
+            return container.read_kind(file.read(5)) == container.Kind.CLIP
+    except (OSError, NicodecError):
+        return False  # reading it says it better
+
+
+def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Done:
+    import io
+    import time
+
+    import nicodec
+    from nicodec_cli.batch import Done
+
+    if task.target is not None and task.target.suffix.lower() != CLIP_SUFFIX:
+        raise UsageError(f"{task.target}: clips are written as {CLIP_SUFFIX}; give such a name")
+    start = time.perf_counter()
+    out = io.BytesIO()
+    nicodec.decompress_video(raw, out, limits=limits, device=device)
+    about = nicodec.info(raw)
+    assert isinstance(about, nicodec.VideoInfo)
+    data = out.getvalue()
+    return Done(
+        data=data,
+        bytes_in=len(raw),
+        bytes_out=len(data),
+        nic_bytes=len(raw),
+        width=about.width,
+        height=about.height,
+        quality=about.quality,
+        seconds=time.perf_counter() - start,
+        frames=about.frames,
+    )
 
 
 def decompress_task(
@@ -114,6 +169,7 @@ def decompress_task(
     format: str | None,
     device: str,
     max_pixels: int,
+    partial: bool = False,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
 ) -> Done:
@@ -124,6 +180,7 @@ def decompress_task(
         format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
+        partial: decode what is whole of a damaged file of packets.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
 
@@ -141,7 +198,9 @@ def decompress_task(
 
     raw = read_input(task)
     limits = container.Limits(pixels=max_pixels)
-    stored = container.read_picture(raw, limits)  # the whole file is checked before torch is loaded
+    if container.read_kind(raw) == container.Kind.CLIP:
+        return _decompress_clip(task, raw, limits, device)
+    stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
     header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()

@@ -51,7 +51,7 @@ def plan(
     inputs: list[str],
     output: str | None,
     *,
-    suffix: str,
+    suffix: Callable[[Path], str],
     recursive: bool,
     wanted: Callable[[Path], bool],
     kind: str,
@@ -61,7 +61,7 @@ def plan(
     Args:
         inputs: files, folders (with `recursive`), or "-" alone.
         output: what -o says: a file (for one input), an existing folder, "-", or None for "beside the input".
-        suffix: of the outputs that are named after their inputs, with the dot.
+        suffix: gives the suffix, with the dot, of the output that is named after an input.
         recursive: whether folders are searched, subfolders included.
         wanted: which files of a folder are inputs; hidden ones never are.
         kind: what those files are called in messages, in the plural.
@@ -99,9 +99,9 @@ def plan(
             raise UsageError(f"{len(found)} inputs do not fit on standard output; name a folder with -o")
         return [Task(found[0][0], None)]
     if output is None:
-        tasks = [Task(file, file.with_suffix(suffix)) for file, _ in found]
+        tasks = [Task(file, file.with_suffix(suffix(file))) for file, _ in found]
     elif os.path.isdir(output):
-        tasks = [Task(file, Path(output) / name.with_suffix(suffix)) for file, name in found]
+        tasks = [Task(file, Path(output) / name.with_suffix(suffix(file))) for file, name in found]
     elif output.endswith(("/", os.sep)) or not single:
         if Path(output).exists():
             raise OutputError(f"{output}: is not a folder; name one for the outputs with -o")

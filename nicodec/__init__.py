@@ -156,18 +156,11 @@ def compress(
         DeviceError: there is no such device.
 
     """
+    from nicodec import media
     from nicodec.shared import shared_model
 
-    _refuse_clip(image)
+    media.refuse_clip(image)
     return shared_model(codec, device).compress(image, quality, bpp=bpp, max_bytes=max_bytes, psnr=psnr, **options)
-
-
-def _refuse_clip(image: Any) -> None:
-    """Raise InputError where a path names a clip."""
-    from nicodec.media.suffixes import CLIP_SUFFIXES
-
-    if isinstance(image, (str, os.PathLike)) and os.fsdecode(image).lower().endswith(CLIP_SUFFIXES):
-        raise errors.InputError(f"{os.fsdecode(image)}: is a clip; use nicodec.compress_video")
 
 
 def decompress(

@@ -9,9 +9,11 @@ from nicodec.media.alpha import decode_alpha, encode_alpha
 from nicodec.media.files import open_atomically, write_atomically
 from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
 from nicodec.media.reading import DEFAULT_MAX_PIXELS, read_picture
+from nicodec.media.suffixes import CLIP_SUFFIXES, refuse_clip
 from nicodec.media.writing import PICTURE_SUFFIXES, save_picture
 
 __all__ = [
+    "CLIP_SUFFIXES",
     "DEFAULT_MAX_PIXELS",
     "PICTURE_SUFFIXES",
     "LossyConversionWarning",
@@ -20,6 +22,7 @@ __all__ = [
     "encode_alpha",
     "open_atomically",
     "read_picture",
+    "refuse_clip",
     "save_picture",
     "to_pil",
     "write_atomically",

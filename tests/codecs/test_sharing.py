@@ -155,10 +155,10 @@ def test_an_encode_leaves_the_model_as_it_was(tiny_model_folder: Path) -> None:
 
 SURROUNDINGS = {
     "float64 as default": "torch.set_default_dtype(torch.float64)",
-    "bfloat16 as default": "torch.set_default_dtype(torch.bfloat16)",
-    "no gradients": "torch.set_grad_enabled(False)",
-    "another seed": "torch.manual_seed(12345); torch.rand(7)",
-    "inference mode": "torch.inference_mode().__enter__()",
+    "all else": (
+        "torch.set_default_dtype(torch.bfloat16); torch.set_grad_enabled(False); torch.manual_seed(12345); "
+        "torch.rand(7); mode = torch.inference_mode(); mode.__enter__()"
+    ),
 }
 
 
