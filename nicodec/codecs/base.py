@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -26,6 +26,15 @@ class Codec(nn.Module, ABC):
 
     Pictures are float32 (B, 3, H, W) in [0, 1] with sides that are multiples of `alignment`.
     """
+
+    configuration: type[Any]
+    """A frozen dataclass: the network's sizes."""
+
+    config: Any
+    """One of it."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
 
     alignment: int
     """Sides must be multiples of this many pixels."""
@@ -168,3 +177,32 @@ class Codec(nn.Module, ABC):
         matrix = self.code_filter(coder, None, latents, quality)
         coder.finish(checksum)
         return self.synthesise(latents, quality, matrix)
+
+    # --- training (hooks of LatentCodec; begin) ---
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """λ of L = λ·255²·MSE + bpp, (B,), for quality (B,) in half steps."""
+        weight: Tensor = self.config.rate_weight(quality)
+        return weight
+
+    def start_from(self, blocks: Tensor) -> None:
+        """Set an untrained codec up from blocks of training pictures; unless a codec does more, nothing is done.
+
+        Args:
+            blocks: (N, 3, 16, 16) float32 in [0, 1], tens of thousands.
+
+        """
+
+    def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Fit what a codec fits to decoded pictures at the end of its training; unless a codec does, nothing is done.
+
+        Args:
+            decoded: training pictures (1, 3, H, W), what is decoded of each, not clamped, and its quality (1,) in
+                half steps; they are decoded as they are asked for, until the budget is spent.
+
+        """
+
+    # --- training (hooks of LatentCodec; end) ---
+
+
+LatentCodec = Codec  # until they are two classes

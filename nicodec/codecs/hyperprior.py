@@ -16,7 +16,7 @@ others by Gaussians whose scale and offset an integer network takes from the pas
 
 Last comes a filter of the decoded picture that the encoder fits to each picture (`layers/adaptive_filter.py`).
 
-The linear part starts as the principal components of 16x16 blocks (`start_from_principal_components`).
+The linear part starts as the principal components of 16x16 blocks (`start_from`).
 Sources: mean-scale hyperprior, Minnen et al. 2018; checkerboard context, He et al. 2021; uneven channel groups,
 ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 2025.
 """
@@ -24,7 +24,7 @@ ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,7 @@ from nicodec.exact.layers import ExactDepthwise, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.adaptive_filter import AdaptiveFilter
 from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock, precision_of
+from nicodec.layers.filter_learning import learn_filter
 from nicodec.layers.quality import ANCHORS, QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
@@ -225,6 +226,7 @@ class Hyperprior(Codec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
+    configuration = HyperpriorConfig
 
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
@@ -368,8 +370,8 @@ class Hyperprior(Codec):
     # Start of training
 
     @torch.no_grad()
-    def start_from_principal_components(self, blocks: Tensor) -> None:
-        """Set the linear part to the principal components of blocks, gains and scales to fit.
+    def start_from(self, blocks: Tensor) -> None:
+        """Set the linear part to the principal components of blocks, gains and scales to fit; see `LatentCodec`.
 
         Components of 8x8 blocks at 1/8 (a rotation), then of their 2x2 groups at 1/16, those of most energy.
 
@@ -408,6 +410,11 @@ class Hyperprior(Codec):
             spread = [8.0 * k for k in range(-(c.mixture // 2), c.mixture - c.mixture // 2)]
             rest = [torch.zeros_like(own)] * (len(context.leave.bias[0]) // own.shape[1] - c.mixture)
             context.leave.bias.copy_(torch.cat([*(own + offset for offset in spread), *rest], 1))
+
+    def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Learn the filter of decoded pictures; see `LatentCodec.finish_training`."""
+        if self.adaptive_filter is not None:
+            learn_filter(self.adaptive_filter, decoded)
 
 
 def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:

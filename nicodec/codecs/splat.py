@@ -113,6 +113,7 @@ class Splat(Codec):
     """See the module's docstring."""
 
     alignment = 1
+    configuration = SplatConfig
     resizable = True
     fits = True
 
