@@ -27,9 +27,6 @@ from nicodec.training.scales import learn_scales
 from nicodec.training.settings import setting
 from nicodec.training.workers import Workers
 
-BLOCKS = 60_000
-"""16x16 blocks that a codec starts from."""
-
 DECODED_LEAST = 24
 """Crops that a codec's end of training gets at least, however small the budget."""
 
@@ -48,6 +45,7 @@ class Stage:
 class RateDistortionSettings:
     """The [objective] table."""
 
+    start_blocks: int = setting(60_000, help="16x16 blocks of pictures that a codec starts from.", least=1000)
     stages: tuple[Stage, ...] = setting((Stage(),), help="One after another.")
     learning_rate: float = setting(1e-3, help="AdamW's.", least=0)
     muon_learning_rate: float = setting(0.0, help="Muon's, on matrices of 1x1 layers; 0: AdamW there too.", least=0)
@@ -135,7 +133,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         if initialised:
             return
         self.workers.say("starting from blocks of the pictures")
-        self.codec.start_from(self.source.blocks(BLOCKS, self.settings.stages[0].crop))
+        self.codec.start_from(self.source.blocks(self.settings.start_blocks, self.settings.stages[0].crop))
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
@@ -199,8 +197,9 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         """Crops, what is decoded of each, and at which quality."""
         device, crop = self.workers.device, self.settings.stages[-1].crop
         for number in range(self.settings.filter_crops):
-            if number >= DECODED_LEAST and not budget.counts_steps and budget.share() >= 1:
+            if number >= DECODED_LEAST and budget.share() >= 1:
                 break
+            budget.steps += 1
             x = self.source.batch(1, crop)
             quality = torch.randint(QUALITY_STEPS + 1, (1,), device=device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
