@@ -7,20 +7,25 @@ import json
 import typer
 
 from nicodec import DEFAULT_CODEC
+from nicodec.errors import UnknownModelError
 from nicodec_cli import console, options
 
 
 def models(as_json: options.Json = False) -> None:
-    """List the installed models.
+    """List the installed models, and verify their weights.
 
-    They are those of the package, and those in the folders that the variable NICODEC_MODELS lists.
+    They are those of the package, and those in the folders that the variable NICODEC_MODELS lists. Exit code 6: the
+    weights of one are missing, cannot be read or are not those of its fingerprint.
     """
-    from nicodec.zoo import installed_models
+    from nicodec.zoo import fault_of, installed_models
 
-    rows = []
+    rows, faults = [], []
     for entry in installed_models():
         weights = entry.weights
         size = weights.stat().st_size if weights is not None and weights.is_file() else None
+        fault = fault_of(entry)
+        if fault is not None:
+            faults.append(f"model {entry.name}: {fault}")
         if as_json:
             facts = {
                 "name": entry.name,
@@ -28,11 +33,12 @@ def models(as_json: options.Json = False) -> None:
                 "default": entry.name == DEFAULT_CODEC,
                 "bytes": size,
                 "folder": str(entry.folder),
+                "fault": fault,
             }
             typer.echo(json.dumps(facts))
             continue
         mark = " (default)" if entry.name == DEFAULT_CODEC else ""
-        weight = "missing" if size is None else console.bytes_text(size)
+        weight = "missing" if size is None else "broken" if fault else console.bytes_text(size)
         weight = "none needed" if weights is None else weight
         rows.append([f"{entry.name}{mark}", entry.fingerprint.hex(), weight, str(entry.folder)])
     if rows:
@@ -40,3 +46,7 @@ def models(as_json: options.Json = False) -> None:
             typer.echo(line)
     elif not as_json:
         console.say("no models are installed; train one, or list folders of models in NICODEC_MODELS")
+    for fault in faults:
+        console.error(fault)
+    if faults:
+        raise typer.Exit(UnknownModelError.exit_code)

@@ -188,13 +188,45 @@ def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise UnknownModelError(f"{path}: cannot read the weights ({error}); install nicodec again") from error
 
 
+def fault_of(entry: ModelEntry) -> str | None:
+    """What is wrong with a model's weights, if anything; without torch.
+
+    They are read through for their fingerprint; of their tensors the table is checked, not the values.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = entry.weights
+    if path is None:
+        return None
+    if not path.is_file():
+        return f"{path} is missing; install nicodec again, or put the model's weights there"
+    try:
+        found = fingerprint_of(path)
+        with safe_open(path, framework="np") as file:
+            about = file.metadata() or {}
+            json.loads(about["config"])
+            about["codec"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        return f"{path} is no weight file of nicodec, or cut short ({error}); install or train it again"
+    if found != entry.fingerprint:
+        return f"{path} was changed since it was released: its fingerprint is {found.hex()}; install nicodec again"
+    return None
+
+
 def write_model(codec: Codec, family: str, folder: Path) -> bytes:
-    """Write `weights.safetensors` of a trained codec (float16 and integers); return its fingerprint."""
+    """Write `weights.safetensors` of a trained codec (float16 and integers), whole or not at all.
+
+    Returns:
+        Its fingerprint.
+
+    """
     import dataclasses
 
-    from safetensors.torch import save_file
+    from safetensors.torch import save
+
+    from nicodec.media import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
     about = {"codec": family, "config": json.dumps(dataclasses.asdict(codec.config), sort_keys=True)}
-    save_file(codec.exported(), folder / WEIGHTS_NAME, about)
+    write_atomically(folder / WEIGHTS_NAME, save(codec.exported(), about), overwrite=True)
     return fingerprint_of(folder / WEIGHTS_NAME)

@@ -77,7 +77,7 @@ def tiny_codec(**changes: object) -> torch.nn.Module:
     codec = build_codec("hyperprior", {**TINY, **changes})
     picture = torch.from_numpy(smooth_picture(512, 512, 5)).permute(2, 0, 1).float() / 255
     blocks = picture.unfold(1, 16, 8).unfold(2, 16, 8).permute(1, 2, 0, 3, 4).reshape(-1, 3, 16, 16)
-    codec.start_from_principal_components(blocks)
+    codec.start_from(blocks)
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
             if parameter.requires_grad and "log_" not in name and not name.startswith(("to_", "from_")):

@@ -14,7 +14,7 @@ others by Gaussians whose scale and offset an integer network takes from the pas
 
 Last comes a filter of the decoded picture that the encoder fits to each picture (`layers/adaptive_filter.py`).
 
-The linear part starts as the principal components of 16x16 blocks (`start_from_principal_components`).
+The linear part starts as the principal components of 16x16 blocks (`start_from`).
 Sources: mean-scale hyperprior, Minnen et al. 2018; checkerboard context, He et al. 2021; uneven channel groups,
 ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 2025.
 """
@@ -22,7 +22,7 @@ ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,7 @@ from nicodec.layers.contexts import (
     pass_channels,
     passes,
 )
+from nicodec.layers.filter_learning import learn_filter
 from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
 from nicodec.layers.quality import QualityTable
 
@@ -252,8 +253,8 @@ class Hyperprior(LatentCodec):
     # Start of training
 
     @torch.no_grad()
-    def start_from_principal_components(self, blocks: Tensor) -> None:
-        """Set the linear part to the principal components of blocks, gains and scales to fit.
+    def start_from(self, blocks: Tensor) -> None:
+        """Set the linear part to the principal components of blocks, gains and scales to fit; see `LatentCodec`.
 
         Components of 8x8 blocks at 1/8 (a rotation), then of their 2x2 groups at 1/16, those of most energy.
 
@@ -293,6 +294,11 @@ class Hyperprior(LatentCodec):
             spread = [8.0 * k for k in range(-(c.mixture // 2), c.mixture - c.mixture // 2)]
             rest = [torch.zeros_like(own)] * (len(context.leave.bias[0]) // own.shape[1] - c.mixture)
             context.leave.bias.copy_(torch.cat([*(own + offset for offset in spread), *rest], 1))
+
+    def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Learn the filter of decoded pictures; see `LatentCodec.finish_training`."""
+        if self.adaptive_filter is not None:
+            learn_filter(self.adaptive_filter, decoded)
 
 
 def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:

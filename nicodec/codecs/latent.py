@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,23 @@ class LatentCodec(PictureCodec):
 
         """
         return None
+
+    def start_from(self, blocks: Tensor) -> None:
+        """Set an untrained codec up from blocks of training pictures; unless a codec does more, nothing is done.
+
+        Args:
+            blocks: (N, 3, 16, 16) float32 in [0, 1], tens of thousands.
+
+        """
+
+    def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Fit what a codec fits to decoded pictures at the end of its training; unless a codec does, nothing is done.
+
+        Args:
+            decoded: training pictures (1, 3, H, W), what is decoded of each, not clamped, and its quality (1,) in
+                half steps; they are decoded as they are asked for, until the budget is spent.
+
+        """
 
     def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Return the reconstruction (B, 3, H, W) and the estimated bits (B,) for training."""

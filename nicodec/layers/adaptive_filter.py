@@ -57,7 +57,7 @@ class AdaptiveFilter(nn.Module):
     """The learned matrices, and what is done with them.
 
     Attributes:
-        basis: (weights, 3, FEATURES); zeros until `training.filters` has set it.
+        basis: (weights, 3, FEATURES); zeros until `filter_learning` has set it.
         log_unit: (3,): the unit of the symbols is exp of this polynomial in quality / 200.
         index: int64 (weights,), the scale of each symbol: an index of the Gaussian tables, 1..63.
 

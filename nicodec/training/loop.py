@@ -1,29 +1,34 @@
-"""The training loop: budgeted in minutes or steps, resumable, on CPU, one GPU, or several under torchrun."""
+"""The training loop: budgeted in minutes or steps, resumable, on CPU, one GPU, or several under torchrun.
+
+It knows budget, checkpoints, logs and workers; all else is the objective's.
+"""
 
 from __future__ import annotations
 
-import copy
-import os
+import csv
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch import Tensor
 
-from nicodec.codecs.base import Codec
-from nicodec.processor import prefers_bfloat16
-from nicodec.training.data import Crops
-from nicodec.training.loss import drawn_qualities, rate_distortion
-from nicodec.training.optimisers import build_optimisers, learning_rate_factor, set_learning_rate
-from nicodec.training.recipe import Recipe
+from nicodec.errors import InputError
+from nicodec.media import open_atomically
+from nicodec.training.budget import Budget
+from nicodec.training.objective import Objective
+from nicodec.training.workers import Workers
 
-CHECKPOINT_NAME = "last.pt"
-SAVE_SECONDS = 120
+CHECKPOINT_NAME, LOG_NAME, PREVIEW_NAME = "checkpoint.pt", "log.csv", "preview.csv"
+SAVE_SECONDS, REPORT_SECONDS = 120.0, 15.0
+
+PREVIEW_SHARE = 0.02
+"""Of the budget: what one look at held-out data may take, the last one included."""
 
 
 @dataclass(frozen=True)
@@ -33,156 +38,191 @@ class Progress:
     Attributes:
         step: steps done, in all runs.
         minutes: minutes spent, in all runs.
-        share: share of the budget.
-        loss, bpp, psnr, norm: of the training crops; norm is the gradient's before clipping.
+        share: share of the training that is done.
+        numbers: the objective's, by name.
         steps_a_second: of this process.
-        seconds_left: until the budget is spent.
+        seconds_left: until the training's budget is spent, its end included.
 
     """
 
     step: int
     minutes: float
     share: float
-    loss: float
-    bpp: float
-    psnr: float
-    norm: float
+    numbers: Mapping[str, float]
     steps_a_second: float
     seconds_left: float
 
+    def line(self) -> str:
+        """All of it in one line."""
+        minutes, seconds = divmod(int(self.seconds_left), 60)
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in self.numbers.items())
+        return f"step {self.step}  {numbers}  {self.steps_a_second:.2f} steps/s  {minutes}:{seconds:02d} left"
 
-class Trainer:
-    """Trains one codec; `run` returns when the budget is spent.
 
-    Under torchrun every process trains on crops of its own and gradients are averaged; process 0 alone reports
+class Stopped(KeyboardInterrupt):
+    """A signal asked the training to stop; its checkpoint is written."""
+
+
+class _Signals:
+    """Notes an interrupt, so that the step in progress is done first; the second one interrupts it."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class Loop:
+    """Runs an objective's steps until the budget is spent.
+
+    Under torchrun every process trains on data of its own and gradients are averaged; the first one alone reports
     and saves.
+
+    Attributes:
+        budget: the whole one, all runs of this checkpoint included.
+        end_share: the share of it that is left for the end.
+
     """
 
-    def __init__(self, codec: Codec, crops: Crops, recipe: Recipe, folder: Path, device: torch.device) -> None:
-        self.codec, self.crops, self.recipe, self.folder, self.device = codec, crops, recipe, folder, device
-        self.optimisers = build_optimisers(codec, recipe.schedule)
-        self.trained = {n: p for n, p in codec.named_parameters() if p.requires_grad}
-        self.average = {n: p.detach().clone() for n, p in self.trained.items()}
-        self.step, self.minutes = 0, 0.0
-        self.workers = dist.get_world_size() if dist.is_initialized() else 1
-        self.leads = not dist.is_initialized() or dist.get_rank() == 0
-        self.amp = prefers_bfloat16(device.type)
-
-    def resume(self) -> bool:
-        """Go on from the checkpoint in the run's folder, if there is one."""
-        path = self.folder / CHECKPOINT_NAME
-        if not path.exists():
-            return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.codec.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            bases = [group["base"] for group in optimiser.param_groups]
-            optimiser.load_state_dict(saved)
-            for group, base in zip(optimiser.param_groups, bases, strict=True):
-                group["base"] = base
-        self.average = {name: state["average"][name] for name in self.trained}  # in the same order
-        self.step, self.minutes = state["step"], state["minutes"]
-        return True
-
-    def save(self) -> None:
-        """Write the checkpoint; an interrupted write leaves the former one."""
-        state: dict[str, Any] = {
-            "model": self.codec.state_dict(),
-            "optimisers": [o.state_dict() for o in self.optimisers],
-            "average": self.average,
-            "step": self.step,
-            "minutes": self.minutes,
-        }
-        path = self.folder / CHECKPOINT_NAME
-        torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
-
-    def averaged_codec(self) -> Codec:
-        """A copy with averaged weights and derived integers, in evaluation mode."""
-        codec = copy.deepcopy(self.codec)
-        with torch.no_grad():
-            for name, parameter in codec.named_parameters():
-                if name in self.average:
-                    parameter.copy_(self.average[name])
-        codec.to_integers()
-        return codec.eval()
-
-    def run(
+    def __init__(
         self,
-        report: Callable[[Progress], None],
-        preview: Callable[[Codec], None],
-        *,
-        report_every: int = 100,
+        objective: Objective[Any, Any],
+        budget: Budget,
+        workers: Workers,
+        folder: Path,
+        identity: str,
+        preview_minutes: float,
     ) -> None:
-        """Train until the budget of minutes or steps is spent."""
-        schedule = self.recipe.schedule
-        self.codec.train()
-        if self.workers > 1:  # each drew its first weights with a seed of its own
-            for tensor in self.codec.state_dict().values():
-                if tensor.is_floating_point():
-                    dist.broadcast(tensor, 0)
-        before, first_step, start = self.minutes, self.step, time.monotonic()
-        saved, previewed, reported = start, start, start
-        sums: list[Tensor] = []
-        while True:
-            self.minutes = before + (time.monotonic() - start) / 60
-            share = self._agree(self.step / schedule.steps if schedule.steps else self.minutes / schedule.minutes)
-            if share >= 1:
-                break
-            set_learning_rate(self.optimisers, learning_rate_factor(share, self.step - first_step, schedule))
-            sums.append(self._train_one_batch())
-            self.step += 1
-            if not self.leads or self.step % report_every:
-                continue
-            now = time.monotonic()
-            pace = report_every / (now - reported)
-            loss, bpp, psnr, norm = torch.stack(sums).mean(0).tolist()
-            left = (schedule.steps - self.step) / pace if schedule.steps else 60 * (schedule.minutes - self.minutes)
-            report(Progress(self.step, self.minutes, share, loss, bpp, psnr, norm, pace, left))
+        """`identity`: of the recipe; `folder`: of checkpoint and logs."""
+        self.objective, self.budget, self.workers, self.folder = objective, budget, workers, folder
+        self.end_share = objective.end_share() + PREVIEW_SHARE
+        self._identity, self._preview_minutes = identity, preview_minutes
+
+    def share(self) -> float:
+        """The share of the training that is done, what is kept for the end apart."""
+        share = self.budget.share()
+        return share if self.budget.counts_steps else share / (1 - self.end_share)
+
+    def save(self, *, finished: bool = False) -> None:
+        """Write the checkpoint; an interrupted write leaves the former one."""
+        state = {
+            "identity": self._identity,
+            "objective": self.objective.state_dict(),
+            "step": self.budget.steps,
+            "minutes": self.budget.minutes,
+            "finished": finished,
+        }
+        with open_atomically(self.folder / CHECKPOINT_NAME, overwrite=True) as file:
+            torch.save(state, file)
+
+    def preview(self, finished: Any = None) -> None:
+        """Measure on held-out data, log it and say it."""
+        budget = self.budget
+        limit = Budget(minutes=1.0) if budget.counts_steps else budget.part(PREVIEW_SHARE)
+        rows = self.objective.preview(finished, limit)
+        if not rows:
+            return
+        head = {"step": float(budget.steps), "minutes": budget.minutes}
+        append_rows(self.folder / PREVIEW_NAME, [{**head, **row} for row in rows])
+        points = (" ".join(f"{name} {value:.4g}" for name, value in row.items()) for row in rows)
+        self.workers.say("held out: " + ",  ".join(points))
+
+    def train(self, report: Callable[[Progress], None]) -> None:
+        """Do steps until the training's share of the budget is spent.
+
+        Raises:
+            Stopped: a signal asked for it; the checkpoint is written.
+
+        """
+        with _Signals() as signals:
+            self._train(report, signals)
+
+    def _train(self, report: Callable[[Progress], None], signals: _Signals) -> None:
+        budget, workers = self.budget, self.workers
+        saved = previewed = reported = time.monotonic()
+        sums: dict[str, float | Tensor] = {}
+        count = 0
+
+        def tell(now: float) -> None:
+            nonlocal count
+            pace = count / max(now - reported, 1e-9)
+            numbers = {name: float(total) / count for name, total in sums.items()}
+            left = budget.seconds_left(pace)
+            progress = Progress(budget.steps, budget.minutes, min(self.share(), 1.0), numbers, pace, left)
+            head = {"step": float(progress.step), "minutes": progress.minutes, "share": progress.share}
+            append_rows(self.folder / LOG_NAME, [{**head, **numbers, "steps_a_second": pace}])
+            report(progress)
             sums.clear()
+            count = 0
+
+        while True:
+            share, stop = workers.agree(self.share(), float(signals.received))
+            if share >= 1 or stop:
+                break
+            for name, value in self.objective.step(share).items():
+                sums[name] = sums.get(name, 0.0) + value
+            budget.steps += 1
+            count += 1
+            now = time.monotonic()
+            if not workers.leads or now - reported < REPORT_SECONDS:
+                continue
+            tell(now)
             if now - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
-            if now - previewed > 60 * schedule.preview_minutes:
-                preview(self.averaged_codec())
+            if now - previewed > 60 * self._preview_minutes:
+                self.preview()
                 previewed = time.monotonic()
             reported = time.monotonic()
-        if self.leads:
+        if workers.leads:
+            if count:
+                tell(time.monotonic())
             self.save()
+        if stop:
+            raise Stopped
 
-    def _agree(self, share: float) -> float:
-        """The leader's share, so that all workers stop at the same step."""
-        if self.workers == 1:
-            return share
-        shared = torch.tensor([share], device=self.device)
-        dist.broadcast(shared, 0)
-        return float(shared)
 
-    def _train_one_batch(self) -> Tensor:
-        schedule = self.recipe.schedule
-        x = self.crops.batch(schedule.batch).to(self.device)
-        quality = drawn_qualities(schedule.batch).to(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp):
-            x_hat, bits = self.codec(x, quality)
-        weight = self.codec.config.rate_weight(quality)
-        loss, bpp, mse = rate_distortion(x, x_hat.float(), bits, weight, schedule.lambda_power)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.workers > 1:
-            for parameter in self.trained.values():
-                if parameter.grad is None:  # all workers must take part in every sum
-                    parameter.grad = torch.zeros_like(parameter)
-            gradients = [parameter.grad for parameter in self.trained.values()]
-            together = parameters_to_vector(gradients)  # in one message: hundreds take long
-            dist.all_reduce(together)
-            vector_to_parameters(together.div_(self.workers), gradients)
-        norm = nn.utils.clip_grad_norm_(self.trained.values(), schedule.gradient_clip)
-        if torch.isfinite(norm):  # a step that is not finite is skipped
-            for optimiser in self.optimisers:
-                optimiser.step()
-        decay = min(schedule.ema, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.trained.values()), 1 - decay)
-        psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
-        return torch.stack([loss.detach(), bpp.detach().mean(), psnr, norm])
+def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """What `Loop.save` wrote to a folder, if it did.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
+    path = folder / CHECKPOINT_NAME
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if set(state) != {"identity", "objective", "step", "minutes", "finished"}:
+            raise ValueError("it has other keys")
+    except Exception as error:  # torch.load raises a dozen kinds for a broken file
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{path}: is no checkpoint that can be read ({reason}); name another --out, or remove it to start anew"
+        ) from error
+    return state
+
+
+def append_rows(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Append rows of the same names to a CSV file, which has them in its first line."""
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(rows[0])
+        writer.writerows([round(value, 5) for value in row.values()] for row in rows)

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from nicodec.exact.anchors import QUALITY_STEPS
 
+MIDDLE_RATE_WEIGHT = 0.015
+"""A λ in the middle: a sample of it is weighted by one."""
+
 
 def drawn_qualities(count: int) -> Tensor:
     """Random half steps (count,), one of each equal part of the range: less noise."""
@@ -14,17 +17,25 @@ def drawn_qualities(count: int) -> Tensor:
     return (strata * (QUALITY_STEPS + 1)).to(torch.int64)
 
 
+def sample_weight(rate_weight: Tensor, power: float) -> Tensor:
+    """What samples of λ (B,) count in the loss, (B,): λ^power over that of a middle one.
+
+    A power of −0.5 balances low and high rates (0: the highest qualities drown the others).
+    """
+    return (rate_weight / MIDDLE_RATE_WEIGHT) ** power
+
+
 def rate_distortion(
     x: Tensor, x_hat: Tensor, bits: Tensor, rate_weight: Tensor, power: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """L = mean over samples of w·(λ·255²·MSE + bpp), with w = λ^power over its geometric middle.
+    """L = mean over samples of w·(λ·255²·MSE + bpp), w as `sample_weight` says.
 
     Args:
         x: originals (B, 3, H, W) in [0, 1].
         x_hat: reconstructions, likewise.
         bits: (B,).
         rate_weight: λ of each sample, (B,).
-        power: −0.5 balances low and high rates (0: the highest qualities drown the others).
+        power: of the weights.
 
     Returns:
         The loss (scalar), bpp (B,) and MSE (B,) in [0, 1]² units.
@@ -32,5 +43,5 @@ def rate_distortion(
     """
     bpp = bits / (x.shape[2] * x.shape[3])
     mse = (x - x_hat).square().mean((1, 2, 3))
-    weight = (rate_weight / 0.015) ** power
+    weight = sample_weight(rate_weight, power)
     return (weight * (rate_weight * 255**2 * mse + bpp)).mean(), bpp, mse

@@ -3,51 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nicodec.codecs.base import Codec
-from nicodec.processor import prefers_bfloat16
-from nicodec.training.data import read_pixels
+from nicodec.codecs.latent import LatentCodec
+from nicodec.training.budget import Budget
 
 SIDE = 512
 QUALITIES = (10, 30, 50, 70, 90)
 
 
-class PreviewPoint(NamedTuple):
-    """Means over the held-out pictures: estimated bpp, PSNR in dB of 8-bit pixels."""
-
-    quality: int
-    bpp: float
-    psnr: float
-
-
-def preview_pictures(paths: Sequence[Path], alignment: int) -> list[Tensor]:
-    """Middles of pictures, (1, 3, H, W) float32 with sides at most 512 that the codec takes unpadded."""
-    pictures = []
-    for path in paths:
-        x = read_pixels(path)[0][None].float() / 255
-        height, width = (min(SIDE, side // alignment * alignment) for side in x.shape[2:])
+def preview_pictures(pictures: Sequence[Tensor], alignment: int) -> list[Tensor]:
+    """Middles of pictures (3, H, W) uint8: (1, 3, H, W) float32, sides at most 512 that the codec takes unpadded."""
+    middles = []
+    for picture in pictures:
+        height, width = (min(SIDE, side) // alignment * alignment for side in picture.shape[1:])
         if height and width:
-            top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
-            pictures.append(x[:, :, top : top + height, left : left + width])
-    return pictures
+            top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+            middles.append(picture[None, :, top : top + height, left : left + width].float() / 255)
+    return middles
 
 
 @torch.no_grad()
-def preview(codec: Codec, pictures: Sequence[Tensor], device: torch.device) -> list[PreviewPoint]:
-    """Measure a codec in evaluation mode (integers derived) at five qualities."""
-    points = []
-    for quality in QUALITIES:
-        rates, psnrs = [], []
-        for x in pictures:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=prefers_bfloat16(device.type)):
+def preview(
+    codec: LatentCodec, pictures: Sequence[Tensor], device: torch.device, budget: Budget, *, bfloat16: bool
+) -> list[dict[str, float]]:
+    """Measure a codec in evaluation mode (integers derived) at five qualities.
+
+    Args:
+        codec: on `device`.
+        pictures: (1, 3, H, W) each.
+        device: where to measure.
+        budget: no further picture is begun once it is spent.
+        bfloat16: whether to decode in it.
+
+    Returns:
+        For each quality: means over the pictures of the estimated bpp and of the PSNR in dB of 8-bit pixels.
+
+    """
+    rates: dict[int, list[float]] = {quality: [] for quality in QUALITIES}
+    psnrs: dict[int, list[float]] = {quality: [] for quality in QUALITIES}
+    for number, x in enumerate(pictures):
+        if number and budget.share() >= 1:
+            break
+        for quality in QUALITIES:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
                 x_hat, bits = codec(x.to(device), torch.tensor([2 * quality], device=device))
             pixels = (x_hat.float().clamp(0, 1) * 255).round().cpu() / 255
-            rates.append(float(bits) / (x.shape[2] * x.shape[3]))
-            psnrs.append(float(-10 * torch.log10((pixels - x).square().mean().clamp(min=1e-10))))
-        points.append(PreviewPoint(quality, sum(rates) / len(rates), sum(psnrs) / len(psnrs)))
-    return points
+            rates[quality].append(float(bits) / (x.shape[2] * x.shape[3]))
+            psnrs[quality].append(float(-10 * torch.log10((pixels - x).square().mean().clamp(min=1e-10))))
+    if not pictures:
+        return []
+    count = len(rates[QUALITIES[0]])
+    return [{"quality": q, "bpp": sum(rates[q]) / count, "psnr": sum(psnrs[q]) / count} for q in QUALITIES]

@@ -2,170 +2,230 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from nicodec.codecs import build_codec
+from nicodec.codecs import build_codec, family
 from nicodec.codecs.base import Codec
-from nicodec.errors import InputError
+from nicodec.errors import InputError, OutputError
+from nicodec.media import write_atomically
 from nicodec.memory import keep_freed_memory
-from nicodec.training.data import Crops, find_pictures
-from nicodec.training.filters import learn_filter
-from nicodec.training.loop import Progress, Trainer
-from nicodec.training.preview import preview, preview_pictures
-from nicodec.training.recipe import Recipe, append_history, read_recipe
-from nicodec.training.scales import learn_scales
-from nicodec.zoo import WEIGHTS_NAME, read_weights, write_model
+from nicodec.training.budget import Budget
+from nicodec.training.loop import CHECKPOINT_NAME, Loop, Progress, read_checkpoint
+from nicodec.training.objective import Objective
+from nicodec.training.recipe import (
+    RECIPE_NAME,
+    Recipe,
+    first_difference,
+    folders_of,
+    history_entry,
+    read_recipe,
+    with_budget,
+)
+from nicodec.training.registry import objective
+from nicodec.training.settings import read_settings
+from nicodec.training.workers import Workers, join_workers
+from nicodec.zoo import WEIGHTS_NAME, find_model, read_weights, write_model
 
-BLOCKS = 60_000
-"""16x16 blocks that the principal components are taken from."""
+READING_SHARE = 0.25
+"""Of the budget in minutes, for reading the training data."""
 
 
 def train_recipe(
     path: Path,
     *,
-    data: Path | None = None,
-    run: Path | None = None,
+    out: Path,
+    data: Sequence[Path] = (),
+    init: str | Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     say: Callable[[str], None] = print,
     report: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Train a recipe's model and write its weights beside the recipe.
+    """Train a recipe's model into a folder of its own.
 
-    Goes on from the run's checkpoint, else from the weights beside the recipe, else starts anew.
+    The folder gets the weights, a copy of the recipe with the history of the training, a checkpoint and the logs,
+    and nothing else is written to. A run that is found in it goes on. Under torchrun all processes call this.
 
     Args:
-        path: recipe.toml.
-        data: folder that replaces `${DATA}` in the recipe's folders; also the environment variable DATA.
-        run: folder of the checkpoint and the logs; runs/NAME unless given.
-        minutes: budget, instead of the recipe's; counts the minutes of earlier runs of this checkpoint.
-        steps: budget in steps, instead of minutes.
+        path: the recipe, or a model folder that has one.
+        out: the folder; new, empty, or of a run of this recipe.
+        data: folders of training data, in place of the recipe's.
+        init: weights to start from: a weight file, a model folder, or the name of an installed model.
+        minutes: budget in place of the recipe's: start and end included, and earlier runs of this folder.
+        steps: budget in steps, in place of minutes; what is done at the end comes on top.
         say: takes lines about what happens.
-        report: takes the numbers; None says them as lines.
+        report: takes the numbers every few seconds; None says them as lines.
 
     Returns:
         The weight file.
 
     Raises:
-        InputError: the recipe or the pictures cannot be read.
+        InputError: the recipe, the data, the weights to start from or the run in the folder cannot be used.
+        OutputError: the folder is not one to write to.
+        KeyboardInterrupt: it was interrupted; the checkpoint is written, and the same call goes on.
 
     """
     keep_freed_memory()
-    recipe = _with_budget(read_recipe(path), minutes, steps)
-    run = run or Path("runs") / recipe.name
-    run.mkdir(parents=True, exist_ok=True)
-    device, worker = _join_workers()
-    torch.manual_seed(recipe.schedule.seed + worker)
-    paths = find_pictures(_folders(recipe, path.parent, data))
-    held_out = paths[:: max(1, len(paths) // max(1, recipe.data.holdout))][: recipe.data.holdout]
-    training = [p for p in paths if p not in set(held_out)]
-    say(f"reading {len(training)} pictures, and {len(held_out)} that are held out")
-    crops = Crops(training, recipe.data, recipe.schedule.seed + worker, device)
+    run_start = time.monotonic()
+    recipe = with_budget(read_recipe(path), minutes, steps)
+    kind = objective(recipe.objective)
+    settings = read_settings(kind.settings_type, recipe.settings, f"{recipe.path}: [objective]")
+    data_settings = read_settings(kind.data_type, recipe.data, f"{recipe.path}: [data]")
+    folders = list(data) or folders_of(recipe, data_settings.folders)
+    shares = data_settings.shares if len(data_settings.shares) == len(folders) else ()
+    weights = out / WEIGHTS_NAME
 
-    codec = build_codec(recipe.codec, recipe.model).to(device)
-    trainer = Trainer(codec, crops, recipe, run, device)
-    if trainer.resume():
-        say(f"going on from {run} at step {trainer.step}, {trainer.minutes:.1f} minutes")
-    else:
-        if (path.parent / WEIGHTS_NAME).exists():
-            codec.load_exported(read_weights(path.parent / WEIGHTS_NAME)[1])
-            say(f"starting from {path.parent / WEIGHTS_NAME}")
-        else:
-            codec.start_from_principal_components(crops.blocks(BLOCKS))
-            say("starting from principal components")
-        trainer.average = {n: p.detach().clone() for n, p in trainer.trained.items()}
-    pictures = preview_pictures(held_out, codec.alignment) if trainer.leads else []
+    workers = join_workers(say)
+    state = _run_in(out, recipe, workers)
+    before_minutes, before_steps = (state["minutes"], state["step"]) if state else (0.0, 0)
+    budget = Budget(
+        minutes=recipe.run.minutes,
+        steps=recipe.run.steps,
+        spent_minutes=before_minutes + (time.monotonic() - run_start) / 60,
+        spent_steps=before_steps,
+    )
+    if state and state["finished"] and budget.share() >= 1 and weights.exists():
+        workers.say(f"the run in {out} has spent its budget; give it a larger one to go on")
+        workers.leave()
+        return weights
 
-    before = (trainer.step, trainer.minutes)
+    seed = recipe.run.seed + workers.rank + 1009 * before_steps
+    torch.manual_seed(seed)
+    codec = _codec(recipe).to(workers.device).train()
+    if init is not None and state is None:
+        load_initial(codec, recipe.codec, init)
+        workers.say(f"starting from the weights of {init}")
+    source = kind.open_source(data_settings, folders, shares, seed, budget.part(READING_SHARE), workers)
+    workers.say(f"training on {source.describe()}")
+    trainer: Objective[Any, Any] = kind(codec, settings, source, workers)
+    loop = Loop(trainer, budget, workers, out, recipe.identity(), recipe.run.preview_minutes)
+    if loop.end_share >= 1:
+        raise InputError(f"{recipe.path}: [objective] leaves no budget for training; make its shares smaller")
+    _begin(loop, state, recipe, initialised=init is not None)
 
-    def show(averaged: Codec) -> None:
-        points = preview(averaged, pictures, device) if pictures else []
-        rows = [(trainer.step, round(trainer.minutes, 2), *(round(v, 4) for v in p)) for p in points]
-        _append_rows(run / "preview.csv", ("step", "minutes", "quality", "bpp", "psnr"), rows)
-        say("held out: " + "  ".join(f"q{p.quality} {p.bpp:.3f} bpp {p.psnr:.2f} dB" for p in points))
-
-    def log(progress: Progress) -> None:
-        row = tuple(round(v, 4) for v in dataclasses.astuple(progress))
-        _append_rows(run / "log.csv", tuple(f.name for f in dataclasses.fields(Progress)), [row])
-        (report or (lambda p: say(progress_line(p))))(progress)
-
-    trainer.run(log, show)
-    weights = path.parent / WEIGHTS_NAME
-    if trainer.leads:
-        averaged = trainer.averaged_codec()
-        show(averaged)
-        if recipe.schedule.scale_steps:
-            learn_scales(averaged, crops, recipe.schedule, amp=trainer.amp)
-        if (layer := getattr(averaged, "adaptive_filter", None)) is not None:
-            learn_filter(averaged, layer, crops, recipe.schedule.filter_crops, amp=trainer.amp)
-        print_of = write_model(averaged, recipe.codec, path.parent)
-        append_history(
-            path,
-            date=time.strftime("%Y-%m-%d"),
-            device=torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} cores",
-            minutes=round(trainer.minutes - before[1], 1),
-            steps=trainer.step - before[0],
-        )
-        say(f"wrote {weights}, fingerprint {print_of.hex()}")
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    try:
+        loop.train(report or (lambda progress: workers.say(progress.line())))
+        workers.leave()
+        if workers.leads:
+            _end(loop, recipe)
+            done = {"minutes": round(budget.minutes - before_minutes, 1), "steps": budget.steps - before_steps}
+            _append_history(out / RECIPE_NAME, workers, source.describe(), init, **done)
+            loop.save(finished=True)
+    except KeyboardInterrupt:
+        spent = f"step {budget.steps}, {budget.minutes:.1f} minutes"
+        workers.say(f"stopped at {spent}; the same command goes on from {out}")
+        raise
     return weights
 
 
-def progress_line(progress: Progress) -> str:
-    """One line of numbers: step, loss, bpp, PSNR, pace, time left."""
-    minutes, seconds = divmod(int(max(0, progress.seconds_left)), 60)
-    return (
-        f"step {progress.step}  loss {progress.loss:.4f}  {progress.bpp:.3f} bpp  {progress.psnr:.2f} dB  "
-        f"{progress.steps_a_second:.1f} steps/s  {minutes}:{seconds:02d} left"
+def load_initial(codec: Codec, name: str, init: str | Path) -> None:
+    """Give a codec the weights of a file, a model folder or an installed model.
+
+    Args:
+        codec: of the family `name`.
+        name: of the family.
+        init: the weights.
+
+    Raises:
+        InputError: they are of another family, or of other sizes.
+        UnknownModelError: there is nothing of that name, or it cannot be read.
+
+    """
+    path: Path | None = Path(init)
+    if path is not None and not path.is_file():
+        path = find_model(str(init)).weights
+    if path is None:
+        raise InputError(f"--init {init}: that model has no weights; leave it out")
+    about, tensors = read_weights(path)
+    if about.get("codec") != name:
+        raise InputError(f"--init {init}: weights of {about.get('codec')!r}, and the recipe trains {name!r}")
+    try:
+        codec.load_exported(tensors)
+    except (ValueError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--init {init}: not of the sizes that [model] says: {reason}; its own are {about.get('config')}"
+        ) from error
+
+
+def _run_in(out: Path, recipe: Recipe, workers: Workers) -> dict[str, Any] | None:
+    """The checkpoint of the run in a folder; None where there is nothing in it."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; name a new folder with --out")
+    state = read_checkpoint(out, workers.device)
+    if state is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise OutputError(f"{out}: holds files and no run of a training; name a new folder with --out")
+    elif state["identity"] != recipe.identity():
+        difference = first_difference(state["identity"], recipe.identity())
+        raise InputError(f"{out}: holds a run of another recipe ({difference}); name another folder with --out")
+    workers.agree(0.0)  # no worker writes before all have looked
+    return state
+
+
+def _codec(recipe: Recipe) -> Codec:
+    """The recipe's codec, untrained."""
+    try:
+        configuration = family(recipe.codec).Config
+    except (ValueError, LookupError) as error:
+        raise InputError(f"{recipe.path}: codec is {recipe.codec!r}: {error}") from error
+    table = dict(recipe.model)
+    read_settings(configuration, table, f"{recipe.path}: [model]")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    try:
+        return build_codec(recipe.codec, values)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise InputError(f"{recipe.path}: [model] makes no codec ({error}); change its sizes") from error
+
+
+def _begin(loop: Loop, state: dict[str, Any] | None, recipe: Recipe, *, initialised: bool) -> None:
+    """Take up the run, or start it and leave its first checkpoint."""
+    workers = loop.workers
+    if state is not None:
+        try:
+            loop.objective.load_state_dict(state["objective"])
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{loop.folder / CHECKPOINT_NAME}: does not fit this recipe ({reason}); name another --out"
+            ) from error
+        workers.say(f"going on from {loop.folder} at step {loop.budget.steps}, {state['minutes']:.1f} minutes")
+    else:
+        loop.objective.start(initialised=initialised)
+        if workers.leads:
+            loop.folder.mkdir(parents=True, exist_ok=True)
+            loop.save()
+            write_atomically(loop.folder / RECIPE_NAME, recipe.text.encode(), overwrite=True)
+    if not loop.budget.counts_steps:
+        kept = f"{100 * loop.end_share:.0f} % of the budget, {loop.end_share * recipe.run.minutes:.1f} minutes"
+        workers.say(f"{kept}, are kept for the end: what is fitted to trained weights, and a look at held-out data")
+
+
+def _end(loop: Loop, recipe: Recipe) -> None:
+    """Do what is done at the end, and write the weights."""
+    loop.workers.say("ending: what is fitted to trained weights")
+    share = loop.objective.end_share()
+    rest = loop.budget.part(share) if loop.budget.counts_steps else loop.budget.rest().part(share / loop.end_share)
+    codec = loop.objective.finish(rest)
+    loop.preview(codec)
+    fingerprint = write_model(codec, recipe.codec, loop.folder)
+    loop.workers.say(f"wrote {loop.folder / WEIGHTS_NAME}, fingerprint {fingerprint.hex()}")
+
+
+def _append_history(path: Path, workers: Workers, data: str, init: str | Path | None, **spent: float) -> None:
+    """Add what this run spent to the copy of the recipe."""
+    cuda = workers.device.type == "cuda"
+    entry = history_entry(
+        date=time.strftime("%Y-%m-%d"),
+        device=torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} cores",
+        workers=workers.count,
+        data=data,
+        **({} if init is None else {"init": str(init)}),
+        **spent,
     )
-
-
-def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
-    changes: dict[str, float | int] = {}
-    if minutes is not None:
-        changes = {"minutes": minutes, "steps": 0}
-    if steps is not None:
-        changes["steps"] = steps
-    return dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, **changes))
-
-
-def _folders(recipe: Recipe, beside: Path, data: Path | None) -> list[Path]:
-    given = data or os.environ.get("DATA")
-    root = str(Path(given).absolute()) if given else ""
-    folders = []
-    for folder in recipe.data.folders:
-        if "${DATA}" in folder and not root:
-            raise InputError(f"the recipe trains on {folder}: give the folder of pictures with --data")
-        folders.append(beside / folder.replace("${DATA}", root))
-    if not folders:
-        raise InputError("the recipe names no folders of pictures under [data]")
-    return folders
-
-
-def _join_workers() -> tuple[torch.device, int]:
-    """Device and rank; joins the process group when started by torchrun."""
-    cuda = torch.cuda.is_available()
-    if "LOCAL_RANK" not in os.environ:
-        return torch.device("cuda" if cuda else "cpu"), 0
-    dist.init_process_group("nccl" if cuda else "gloo")
-    if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    return torch.device("cuda" if cuda else "cpu"), dist.get_rank()
-
-
-def _append_rows(path: Path, header: tuple[str, ...], rows: list[tuple[float, ...]]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(header)
-        writer.writerows(rows)
+    write_atomically(path, path.read_bytes() + entry.encode(), overwrite=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -209,10 +210,48 @@ def test_train_passes_its_options_on(run, place, monkeypatch):
     module = types.ModuleType("nicodec.training.run")
     module.train_recipe = lambda *arguments, **options: calls.append((arguments, options))
     monkeypatch.setitem(sys.modules, "nicodec.training.run", module)
-    assert run("train", "recipe.toml", "--minutes", "2.5", "--data", "d", "--run", "r").code == 0
-    options = {"data": Path("d"), "run": Path("r"), "minutes": 2.5, "steps": None}
-    assert calls == [((Path("recipe.toml"),), options)]
-    assert run("train", "recipe.toml", "--minutes", "2", "--steps", "3").code == 2
+    arguments = ["train", "recipe.toml", "--data", "d", "--data", "e", "--out", "r"]
+    assert run(*arguments, "--minutes", "2.5", "--init", "w").code == 0
+    ((path,), options) = calls.pop()
+    assert path == Path("recipe.toml")
+    options.pop("say")
+    assert options == {
+        "data": [Path("d"), Path("e")], "out": Path("r"), "init": "w", "minutes": 2.5, "steps": None
+    }  # fmt: skip
+    assert run(*arguments).code == 0
+    assert run(*arguments, "--minutes", "2", "--steps", "3").code == 2
+    assert run("train", "recipe.toml", "--data", "d").code == 2  # no --out: nothing is written over
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "replaced"])
+def test_models_tells_broken_weights(run, tmp_path, models, monkeypatch, harm):
+    shutil.copytree(models / "tiny", tmp_path / "models" / "harmed")
+    weights = tmp_path / "models" / "harmed" / "weights.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes({"cut": data[:-100], "emptied": b"", "replaced": b"x" * len(data)}[harm])
+    monkeypatch.setenv("NICODEC_MODELS", str(tmp_path / "models"))
+    result = run("models")
+    assert result.code == 6
+    assert b"broken" in result.out
+    assert result.err.startswith("nicodec: error: model harmed: ")
+    assert result.err.count("\n") == 1
+    facts = [json.loads(line) for line in run("models", "--json").out.splitlines()]
+    assert {fact["name"]: fact["fault"] is None for fact in facts} == {
+        "hyperprior": True, "splat": True, "harmed": False
+    }  # fmt: skip
+
+
+def test_models_tells_replaced_weights_of_the_package(run, tmp_path, models, monkeypatch):
+    (tmp_path / "hyperprior").mkdir()
+    monkeypatch.setattr("nicodec.zoo._package_folder", lambda: tmp_path)
+    result = run("models")
+    assert result.code == 6
+    assert "weights.safetensors is missing" in result.err
+    shutil.copy(models / "tiny" / "weights.safetensors", tmp_path / "hyperprior")
+    result = run("models")
+    assert result.code == 6
+    assert "was changed since it was released" in result.err
 
 
 def test_demo_compares_with_jpeg(run, place):
@@ -297,4 +336,13 @@ def test_options_of_splats_are_refused_elsewhere(run, place):
     assert "one size" in run("decompress", "photo.nic", "-f", "--scale", "2").err
     assert run("decompress", "photo.nic", "--scale", "2", "--draw-size", "3x3").code == 2
     assert run("decompress", "photo.nic", "--draw-size", "3by3").code == 2
-    assert run("compress", "photo.png", "--codec", "splat", "--gaussians", "9", "-q", "4").code == 2
+
+
+def test_a_number_of_gaussians_stands_in_place_of_the_qualitys(run, place):
+    from nicodec.drawing import Drawing
+
+    photograph().save("photo.png")
+    few = ["--gaussians", "9", "--iterations", "3"]
+    assert run("compress", "photo.png", "--codec", "splat", "-q", "40", *few).code == 0
+    assert len(Drawing.open("photo.nic").gaussians.values) == 9
+    assert json.loads(run("info", "--json", "photo.nic").out)["quality"] == 40

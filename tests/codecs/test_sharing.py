@@ -99,16 +99,15 @@ def test_threads_with_other_efforts_do_not_disturb_each_other(
     assert rounds > 2
 
 
-def test_threads_that_refine_at_once(coders: tuple[Compress, Callable[[bytes], np.ndarray]]) -> None:
-    compress, _ = coders
-    other = smooth_picture(16, 16, 9)
-    expected = compress(SMALL, 8), compress(other, 8)
+def test_threads_that_refine_at_once(tiny_model_folder: Path) -> None:
+    model, other = nicodec.load(tiny_model_folder / "tiny"), smooth_picture(16, 16, 9)
+    expected = {number: model.compress(picture, 50, effort=8) for number, picture in enumerate((SMALL, other))}
     found: dict[int, bytes] = {}
     at_once(
-        lambda: found.__setitem__(0, compress(SMALL, 8)),
-        lambda: found.__setitem__(1, compress(other, 8)),
+        lambda: found.__setitem__(0, model.compress(SMALL, 50, effort=8)),
+        lambda: found.__setitem__(1, model.compress(other, 50, effort=8)),
     )
-    assert (found[0], found[1]) == expected
+    assert found == expected
 
 
 def test_the_first_calls_of_several_threads_share_one_model(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from nicodec.entropy.coder import PictureReader, PictureWriter
 from nicodec.layers.adaptive_filter import FEATURES, GROUP, MIDDLE, PAIRS, AdaptiveFilter, statistics
-from nicodec.training.data import Crops
-from nicodec.training.filters import learn_filter
+from nicodec.layers.filter_learning import learn_filter
 
 from ..conftest import smooth_picture, tiny_codec
 
@@ -106,11 +107,14 @@ def test_weights_come_in_groups() -> None:
 
 def test_learned_filters_help_pictures_that_they_were_not_learned_from() -> None:
     codec = tiny_codec()
-    crops = Crops.__new__(Crops)
-    pictures = iter(picture(128, 128, seed) for seed in range(10, 70))
-    crops.batch = lambda count: next(pictures)  # type: ignore[method-assign]
     layer = codec.adaptive_filter
-    learn_filter(codec, layer, crops, 50, amp=False)
+
+    def decoded() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for seed in range(10, 60):
+            x, quality = picture(128, 128, seed), torch.randint(201, (1,))
+            yield x, codec(x, quality)[0], quality
+
+    learn_filter(layer, decoded())
     assert layer.index.diff().le(0).all()
     assert torch.isfinite(layer.basis).all()
     x, quality = picture(128, 128, 99), torch.tensor([120])

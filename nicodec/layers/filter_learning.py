@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from nicodec.codecs.base import Codec
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.layers.adaptive_filter import FEATURES, RIDGE, AdaptiveFilter, statistics
-from nicodec.training.data import Crops
 
 STEP_LOW, STEP_HIGH = 0.045, 0.017
 """Of the symbols at quality 0 and 100: a change of the matrix by so many root mean square errors, whitened."""
@@ -21,32 +20,27 @@ WHITE_RIDGE = 0.1
 
 
 @torch.no_grad()
-def learn_filter(codec: Codec, layer: AdaptiveFilter, crops: Crops, count: int, *, amp: bool) -> None:
-    """Set `layer` to the principal components of the filters that fit `count` crops best, at random qualities.
+def learn_filter(layer: AdaptiveFilter, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Set `layer` to the principal components of the filters that fit decoded pictures best.
 
-    Each crop's filter is weighted by its error's inverse, so that all qualities count alike, and by how much of
+    Each picture's filter is weighted by its error's inverse, so that all qualities count alike, and by how much of
     every feature there is on average, so that directions of equal length change pixels about alike.
 
     Args:
-        codec: trained, in evaluation mode.
-        layer: its filter.
-        crops: of the training pictures.
-        count: of the crops.
-        amp: whether to decode in bfloat16.
+        layer: the filter.
+        decoded: pictures (1, 3, H, W), what is decoded of each, not clamped, and its quality (1,) in half steps,
+            over all of the range; some hundreds, and of none nothing is learned.
 
     """
-    device = layer.basis.device
     grams, crosses, errors, qualities = [], [], [], []
-    for _ in range(count):
-        x = crops.batch(1).to(device)
-        quality = torch.randint(QUALITY_STEPS + 1, (1,), device=device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp):
-            x_hat = codec(x, quality)[0].float()
+    for x, x_hat, quality in decoded:
         gram, cross, pixels = statistics(x, x_hat)
         grams.append(gram / pixels)
         crosses.append(cross / pixels)
         errors.append((x - x_hat.clamp(0, 1)).square().mean().clamp(min=1e-8).double().cpu())
         qualities.append(quality[0].double().cpu() / QUALITY_STEPS)
+    if not grams:
+        return
     gram, cross, error, t = (torch.stack(each) for each in (grams, crosses, errors, qualities))
 
     powers = torch.stack([t**0, t, t**2], 1)
@@ -75,4 +69,5 @@ def learn_filter(codec: Codec, layer: AdaptiveFilter, crops: Crops, count: int, 
 def _components(rows: Tensor, count: int) -> Tensor:
     """Principal directions (count, n) of rows (N, n) about zero."""
     values, vectors = torch.linalg.eigh(rows.T @ rows)
-    return vectors[:, values.argsort(descending=True)[:count]].T
+    directions: Tensor = vectors[:, values.argsort(descending=True)[:count]].T
+    return directions
