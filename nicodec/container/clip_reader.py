@@ -164,12 +164,16 @@ class ClipReader:
     def seek(self, time: Fraction | float) -> IndexEntry:
         """Go to the last key frame that is shown at `time` seconds or before, or to the first; return its entry.
 
-        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames.
+        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames, and for a time that
+        is no finite number.
         """
+        try:
+            units = Fraction(time) / self.header.time_base
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{time!r} is no time to go to; give seconds, as a number") from error
         entries = self.read_index().entries
         if not entries:
             raise InputError("the clip has no frames to go to; read it from its start")
-        units = Fraction(time) / self.header.time_base
         before = [entry for entry in entries if entry.pts <= units]
         entry = max(before, key=lambda entry: entry.pts) if before else entries[0]
         file = self._open_seekable()
