@@ -164,8 +164,8 @@ class ClipReader:
     def seek(self, time: Fraction | float) -> IndexEntry:
         """Go to the last key frame that is shown at `time` seconds or before, or to the first; return its entry.
 
-        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames, and for a time that
-        is no finite number.
+        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames, and for a time
+        that is no finite number.
         """
         try:
             units = Fraction(time) / self.header.time_base
