@@ -5,17 +5,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol, Self, runtime_checkable
 
-from nicodec.container.clip import (
-    ClipIndex,
-    FramePacket,
-    IndexEntry,
-    StreamPacket,
-)
-from nicodec.container.clip_fields import (
-    unpack_copied,
-    unpack_frame,
-    unpack_index,
-)
+from nicodec.container.clip import ClipIndex, FramePacket, IndexEntry, StreamPacket
+from nicodec.container.clip_fields import unpack_copied, unpack_frame, unpack_index
 from nicodec.container.clip_head import read_head
 from nicodec.container.clip_index import IndexBuilder
 from nicodec.container.format import (
@@ -28,9 +19,7 @@ from nicodec.container.format import (
 )
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
 from nicodec.container.packets import Damaged, PacketReader, RawPacket
-from nicodec.container.sections import (
-    check_trailer,
-)
+from nicodec.container.sections import check_trailer
 from nicodec.container.source import Readable, Source
 from nicodec.errors import CorruptError, FutureVersionError, InputError, LimitError, StreamError, TruncatedError
 
