@@ -12,7 +12,7 @@ from nicodec.container.clip import (
 )
 from nicodec.container.clip_info import ClipInfo, clip_info
 from nicodec.container.clip_reader import ClipItem, ClipReader
-from nicodec.container.clip_writer import ClipWriter
+from nicodec.container.clip_writer import ClipWriter, Writable
 from nicodec.container.format import Header, Kind
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
 from nicodec.container.packets import Damaged
@@ -20,6 +20,7 @@ from nicodec.container.picture import Packet, PacketType, Picture
 from nicodec.container.picture_reader import PictureFile, parse_picture, read_picture, section_sizes
 from nicodec.container.picture_writer import write_picture
 from nicodec.container.sections import is_nicodec, read_header, read_kind
+from nicodec.container.source import Readable
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -41,8 +42,10 @@ __all__ = [
     "PacketType",
     "Picture",
     "PictureFile",
+    "Readable",
     "Stream",
     "StreamPacket",
+    "Writable",
     "clip_info",
     "is_nicodec",
     "parse_picture",

@@ -5,54 +5,22 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol, Self, runtime_checkable
 
-from nicodec.container.checksums import CRC16_BYTES
-from nicodec.container.clip import (
-    STREAMS_MAX,
-    ClipHeader,
-    ClipIndex,
-    FramePacket,
-    IndexEntry,
-    Stream,
-    StreamPacket,
-)
-from nicodec.container.clip_fields import (
-    unpack_clip_section,
-    unpack_copied,
-    unpack_frame,
-    unpack_index,
-    unpack_stream,
-)
+from nicodec.container.clip import ClipIndex, FramePacket, IndexEntry, StreamPacket
+from nicodec.container.clip_fields import unpack_copied, unpack_frame, unpack_index
+from nicodec.container.clip_head import read_head
 from nicodec.container.clip_index import IndexBuilder
 from nicodec.container.format import (
     ALTERED,
-    CLIP_TAGS,
     CUT_SHORT,
-    HEADER_MAX_BYTES,
-    SECTIONS_MAX,
-    TAG_BITS,
     TOO_NEW,
     TRAILER_BYTES,
-    Kind,
     PacketTag,
-    Tag,
     packet_name,
-    tag_name,
 )
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
-from nicodec.container.metadata import unpack_metadata
 from nicodec.container.packets import Damaged, PacketReader, RawPacket
-from nicodec.container.sections import (
-    Section,
-    check_grey,
-    check_trailer,
-    no_last_section,
-    parse_header,
-    read_packets_section,
-    refuse_second,
-    refuse_unknown,
-)
+from nicodec.container.sections import check_trailer
 from nicodec.container.source import Readable, Source
-from nicodec.container.varint import VARINT_MAX_BYTES, read_varint
 from nicodec.errors import CorruptError, FutureVersionError, InputError, LimitError, StreamError, TruncatedError
 
 ClipItem = FramePacket | StreamPacket | Damaged
@@ -106,7 +74,7 @@ class ClipReader:
         self._limits = limits
         self._partial = partial
         self._source = Source(file)
-        self.header, self.streams = _read_head(self._source, limits)
+        self.header, self.streams = read_head(self._source, limits)
         self._base: int | None = None
         self._index: ClipIndex | None = None
         self._offset = self._source.offset
@@ -164,12 +132,16 @@ class ClipReader:
     def seek(self, time: Fraction | float) -> IndexEntry:
         """Go to the last key frame that is shown at `time` seconds or before, or to the first; return its entry.
 
-        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames.
+        The next packet is that frame. Raises as `read_index`; InputError for a clip without frames, and for a time
+        that is no finite number.
         """
+        try:
+            units = Fraction(time) / self.header.time_base
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{time!r} is no time to go to; give seconds, as a number") from error
         entries = self.read_index().entries
         if not entries:
             raise InputError("the clip has no frames to go to; read it from its start")
-        units = Fraction(time) / self.header.time_base
         before = [entry for entry in entries if entry.pts <= units]
         entry = max(before, key=lambda entry: entry.pts) if before else entries[0]
         file = self._open_seekable()
@@ -341,76 +313,3 @@ def scan_index(reader: ClipReader) -> ClipIndex:
         if not isinstance(item, Damaged):
             index.add(item, reader.offset)
     return index.build()
-
-
-def _read_head(source: Source, limits: Limits) -> tuple[ClipHeader, tuple[Stream, ...]]:
-    """Read what comes before the packets, and go past it."""
-    source.need(HEADER_MAX_BYTES)  # the shortest head of a clip is longer
-    header, position = parse_header(bytes(source.buffer[:HEADER_MAX_BYTES]), Kind.CLIP)
-    sections = _read_sections(source, position, limits)
-    data = source.drop(sections[-1].stop)
-    view = memoryview(data)
-    last = view[sections[-1].start :]
-    count = read_packets_section(last, view[: len(data) - CRC16_BYTES])
-    if count:
-        raise CorruptError(f"the clip says that it has {count} packets, it must leave that open (0); {ALTERED}")
-    limits.check_pixels(header.width, header.height)
-    found: dict[int, memoryview] = {}
-    streams: list[Stream] = []
-    for section in sections[:-1]:
-        content = view[section.start : section.stop]
-        refuse_unknown(section, content, CLIP_TAGS)
-        if section.tag == Tag.STREAM:
-            if len(streams) == STREAMS_MAX:
-                raise CorruptError(f"the clip has more than {STREAMS_MAX} streams, the most there may be; {ALTERED}")
-            streams.append(unpack_stream(content))
-        elif section.tag in found:
-            raise refuse_second(section)
-        elif section.tag in CLIP_TAGS:
-            found[section.tag] = content
-    if Tag.CLIP not in found:
-        raise CorruptError(f"the clip has no clip section; {ALTERED}")
-    metadata = unpack_metadata(found, limits)
-    clip = unpack_clip_section(
-        found[Tag.CLIP],
-        header,
-        grey=check_grey(found),
-        icc=metadata.get(Tag.ICC),
-        exif=metadata.get(Tag.EXIF),
-        xmp=metadata.get(Tag.XMP),
-    )
-    return clip, tuple(streams)
-
-
-def _read_sections(source: Source, position: int, limits: Limits) -> list[Section]:
-    """Return the bounds of the sections, the packets' own being the last, once all of them are in the buffer."""
-    sections: list[Section] = []
-    total = 0
-    while len(sections) < SECTIONS_MAX:
-        _need_varint(source, position)
-        key, start = read_varint(source.buffer, position, len(source.buffer))
-        section = Section(key & (1 << TAG_BITS) - 1, position, start, start + (key >> TAG_BITS))
-        if section.tag == Tag.PACKETS and section.stop - start > VARINT_MAX_BYTES + CRC16_BYTES:
-            raise CorruptError(
-                f"the packets section has {section.stop - start} bytes, the most is"
-                f" {VARINT_MAX_BYTES + CRC16_BYTES}; {ALTERED}"
-            )
-        total += section.stop - start
-        limits.check_metadata(total)
-        if not source.need(section.stop):
-            raise TruncatedError(
-                f"the {tag_name(section.tag)} section at byte {position} should end at byte {section.stop}, the file"
-                f" has {len(source.buffer)} bytes; {CUT_SHORT}"
-            )
-        sections.append(section)
-        position = section.stop
-        if section.tag == Tag.PACKETS:
-            return sections
-    raise no_last_section()
-
-
-def _need_varint(source: Source, position: int) -> None:
-    """Look as far ahead as the number at `position` goes, and no further."""
-    for end in range(position + 1, position + VARINT_MAX_BYTES + 1):
-        if not source.need(end) or source.buffer[end - 1] <= 0x7F:
-            return

@@ -10,7 +10,7 @@ from nicodec.container.format import ALTERED, CUT_SHORT, SECTION_MAX_BYTES, TAG_
 from nicodec.container.limits import Limits
 from nicodec.container.source import Source
 from nicodec.container.varint import VARINT_MAX_BYTES, write_varint
-from nicodec.errors import CorruptError, InputError, TruncatedError
+from nicodec.errors import CorruptError, InputError, NicodecError, TruncatedError
 
 HEAD_MAX_BYTES = VARINT_MAX_BYTES + 1
 PACKET_MIN_BYTES = 1 + 1 + CRC16_BYTES
@@ -43,7 +43,7 @@ class Damaged:
     offset: int
     size: int
     frames: range
-    error: Exception
+    error: NicodecError
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,8 @@ def test_after_an_error_nothing_more_comes() -> None:
     assert list(reader) == []
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.data())
-@settings(max_examples=200)
 def test_blocks_of_damage(data: st.DataObject) -> None:
     start = data.draw(st.integers(HEAD, len(CLIP) - 1))
     junk = data.draw(st.binary(max_size=60))
@@ -161,6 +161,7 @@ def test_zeros_are_no_packets() -> None:
     assert [item.size for item in given if isinstance(item, Damaged)] == [1000]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes(data: bytes) -> None:
     for whole in (data, b"\x8fnic\x11" + data, CLIP[:20] + data, CLIP[:HEAD] + data):

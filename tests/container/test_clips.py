@@ -136,6 +136,12 @@ def test_seek(partial: bool) -> None:
         assert list(reader) == PACKETS[first + 1 :]
 
 
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), "soon", None])
+def test_no_time_to_go_to(time: object) -> None:
+    with pytest.raises(InputError, match="no time to go to"):
+        ClipReader(io.BytesIO(CLIP)).seek(time)
+
+
 def test_the_index_leaves_the_place() -> None:
     reader = ClipReader(io.BytesIO(CLIP))
     given = [next(reader)]

@@ -206,6 +206,7 @@ def test_a_count_that_lies_costs_little() -> None:
     assert len(picture.lost) == 65534
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
     for whole in (build(data, 1), build(data, 300), FILE[:PACKETS_START] + data):
