@@ -1,7 +1,7 @@
 """Pictures in and out: Pillow, numpy and tensors on one side, a plain `Picture` on the other.
 
-`read_picture` takes whatever a user has and gives 8-bit grey or RGB pixels, a lossless alpha plane and the
-metadata, and says what was lost on the way. `to_pil` and `save_picture` go back. This room knows no codec,
+`read_picture` takes whatever a user has and gives grey or RGB pixels of 8 or 16 bits, a lossless alpha plane and
+the metadata, and says what was lost on the way. `to_pil` and `save_picture` go back. This room knows no codec,
 and importing it loads no torch.
 """
 

@@ -237,7 +237,7 @@ def widen(plane: Plane, depth: int) -> Plane:
 
 def tell_of_kept_depth(depth: int, losses: Losses) -> None:
     """Say what is still lost of a picture whose every bit was read."""
-    losses.warn(f"The picture's {depth} bits a channel are compressed in full, but .nic files decode to 8 bits.")
+    losses.warn(f"The picture's {depth} bits a channel are compressed in full; .nic files decode to 8 bits.")
 
 
 def _tell_of_depth(depth: int, losses: Losses) -> None:

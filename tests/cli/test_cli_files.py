@@ -174,7 +174,8 @@ def test_what_is_lost_is_warned_of_even_when_quiet(run, place):
     Image.fromarray(np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)).save("deep.png")
     result = run("compress", "deep.png", "--codec", "tiny", "--quiet")
     assert result.code == 0
-    assert result.err == "nicodec: warning: deep.png: Grey of 16 bits was reduced to 8.\n"
+    said = "The picture's 16 bits a channel are compressed in full; .nic files decode to 8 bits."
+    assert result.err == f"nicodec: warning: deep.png: {said}\n"
     facts = json.loads(run("info", "--json", "deep.nic").out)
     assert facts["grey"] is True
 

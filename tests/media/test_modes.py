@@ -140,6 +140,18 @@ def test_a_lab_file_is_a_colour_picture():
     assert 20 * np.log10(255 / np.sqrt((error**2).mean())) > 40
 
 
+def test_ycbcr_in_a_file():
+    out = io.BytesIO()
+    image_of("YCbCr").save(out, "TIFF")
+    try:
+        Image.open(out).load()
+    except OSError:
+        pytest.skip("Pillow before 13 does not read what it wrote")
+    with pytest.warns(LossyConversionWarning, match="YCbCr"):
+        picture = read_picture(out.getvalue())
+    assert np.abs(picture.pixels.astype(int) - COLOURS).max() <= 3
+
+
 def test_raw_modes_are_those_of_pillow():
     deep = {raw for _, raw in TiffImagePlugin.OPEN_INFO.values() if ";16" in raw and not raw.startswith("I;16")}
     assert deep <= DEEP_RAW_MODES
