@@ -50,7 +50,9 @@ def _with_parameters(
 
 
 def _flags_of(parameter: inspect.Parameter) -> tuple[str, ...]:
-    return tuple(parameter.annotation.__metadata__[0].param_decls or ())
+    said = parameter.annotation.__metadata__[0]
+    first = [said.default] if isinstance(said.default, str) else []  # where `Annotated` puts the first flag
+    return (*first, *(said.param_decls or ()))
 
 
 def _flag_in(argument: str) -> str:

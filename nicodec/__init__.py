@@ -192,7 +192,7 @@ def decompress(
     """
     from nicodec import container
 
-    limits = limits or container.DEFAULT_LIMITS
+    limits = container.DEFAULT_LIMITS if limits is None else limits
     stored = container.read_picture(read_bytes(data), limits, partial)
     from nicodec import media
     from nicodec.shared import shared_model

@@ -19,7 +19,10 @@ def number(name: str, value: object, low: float, high: float, range_text: str = 
     wanted = range_text or range_words(low, high)
     if isinstance(value, (bool, str, bytes)) or not isinstance(value, numbers.Real):
         raise QualityError(f"{name} {value!r} is not a number: give one {wanted}")
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf if value > 0 else -math.inf
     if not math.isfinite(found) or not low <= found <= high:
         raise QualityError(f"{name} {found:g} is out of range: give a number {wanted}")
     return found

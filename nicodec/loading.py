@@ -28,8 +28,8 @@ def usable_device(device: object) -> torch.device:
     """
     try:
         found: torch.device = torch.device(device)  # type: ignore[call-overload]
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        torch.empty(0, device=found).cpu()  # which "meta" has not
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].partition(": ")[0]
         raise DeviceError(f"device {device!r} cannot be used here ({reason}); try 'cpu'") from error
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,7 +120,7 @@ class Model:
         picture = image if isinstance(image, media.Picture) else media.read_picture(image)
         job = functools.partial(self._compress, picture, options=asked, watch=watch)
         if bpp is not None:
-            max_bytes = math.floor(bpp * picture.width * picture.height / 8)
+            max_bytes = math.floor(min(bpp * picture.width * picture.height / 8, sys.maxsize))
         if max_bytes is not None:
             return _search_size(job, max_bytes, asked.slow)
         if psnr is not None:
@@ -321,7 +322,7 @@ def _search_size(job: _Job, max_bytes: int, slow: bool) -> bytes:
 
     def attempt(q: int) -> tuple[bytes, float]:
         data = job(Quality(q))
-        return data, math.log(max(max_bytes, 1) / len(data))
+        return data, math.log(max(max_bytes, 1)) - math.log(len(data))
 
     data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if slow else search_all(attempt)
     if data is None:
@@ -360,6 +361,8 @@ def _checked_batch(x: object) -> Tensor:
         raise InputError(f"a {type(x).__name__} is no tensor: {form}")
     if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape or not x.is_floating_point():
         raise InputError(f"{x.dtype} tensor of shape {tuple(x.shape)}: {form}")
+    if x.layout != torch.strided or x.is_meta:
+        raise InputError(f"tensor without values of its own ({x.layout}, {x.device}): {form}")
     x = x.detach().float()
     low, high = float(x.min()), float(x.max())
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # so that NaN is refused too
@@ -368,7 +371,7 @@ def _checked_batch(x: object) -> Tensor:
 
 
 def _qualities(quality: object, count: int) -> list[Quality]:
-    if isinstance(quality, Tensor):
+    if isinstance(quality, Tensor) and quality.layout == torch.strided and not quality.is_meta:
         quality = quality.tolist()
     if isinstance(quality, (list, tuple)):
         if len(quality) != count:

@@ -132,7 +132,8 @@ def _arguments(keywords: dict[str, Any]) -> dict[str, Any]:
     from nicodec.codecs import family
     from nicodec.zoo import family_of, find_model
 
-    codec = keywords.get("codec") or nicodec.DEFAULT_CODEC
+    codec = keywords.get("codec")
+    codec = nicodec.DEFAULT_CODEC if codec is None else codec
     options = family(family_of(find_model(codec))).Options.described()
     names = (*_GOALS, "codec", "device", *(option.name for option in options))
     return {name: keywords[name] for name in names if keywords.get(name) is not None}

@@ -121,7 +121,7 @@ def find_model(key: str | bytes | os.PathLike[str]) -> ModelEntry:
     for entry in [*reversed(entries), *bare]:  # of two weights of one name, the newest writes
         if entry.name == str(key):
             return entry
-    folder = Path(key)
+    folder = Path(os.fsdecode(key))
     with contextlib.suppress(OSError, ValueError):
         if (folder / WEIGHTS_NAME).is_file():
             return ModelEntry(folder.name, fingerprint_of(folder / WEIGHTS_NAME), folder)

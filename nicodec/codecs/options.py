@@ -11,6 +11,7 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType, UnionType
 from typing import Any, Self
 
 from nicodec import checks
@@ -132,8 +133,10 @@ class Options:
         hints = typing.get_type_hints(cls)
         found = []
         for field in dataclasses.fields(cls):
-            kinds = [kind for kind in typing.get_args(hints[field.name]) or (hints[field.name],) if kind in KINDS]
-            if len(kinds) != 1 or "help" not in field.metadata:
+            hint = hints[field.name]
+            parts = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+            kinds = [part for part in parts if part is not NoneType]
+            if len(kinds) != 1 or kinds[0] not in KINDS or "help" not in field.metadata:
                 raise TypeError(f"{cls.__name__}.{field.name}: an option is bool, int, float or str, of option()")
             found.append(Option(field.name, kinds[0], field.default, **field.metadata))
         return tuple(found)

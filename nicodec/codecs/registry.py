@@ -5,6 +5,7 @@ A package outside adds a family by naming its class there; nothing here knows an
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 GROUP = "nicodec.codecs"
 
 
-@cache
 def _entry_points() -> dict[str, metadata.EntryPoint]:
+    return _found_on(tuple(sys.path))
+
+
+@cache
+def _found_on(path: tuple[str, ...]) -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
 
 
@@ -27,7 +32,6 @@ def family_names() -> list[str]:
     return sorted(_entry_points())
 
 
-@cache
 def family(name: str) -> type[Codec]:
     """The class of a family.
 

@@ -41,7 +41,7 @@ from nicodec.container.sections import (
     refuse_unknown,
 )
 from nicodec.container.source import Source
-from nicodec.errors import CorruptError, FutureVersionError, TruncatedError
+from nicodec.errors import CorruptError, FutureVersionError, QualityError, TruncatedError
 
 _NO_LIMIT = Limits(0, 0, 0)
 
@@ -54,6 +54,8 @@ class PictureFile:
     """
 
     def __init__(self, data: bytes, limits: Limits, partial: bool) -> None:
+        if not isinstance(limits, Limits):
+            raise QualityError(f"limits {limits!r}: give a nicodec.container.Limits")
         self._data = data
         self._limits = limits
         self.header, position = parse_header(data, Kind.PICTURE)

@@ -159,12 +159,12 @@ class PictureWriter(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        symbols = torch.round(finite(given(value, self)))
+        symbols = torch.round(finite(given(value, self))).contiguous()  # as a reader gives them
         if prior.ordered:
             symbols = symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX)
         coded = prior.coded()
         positions = _positions(coded, prior.shape)
-        flat = symbols.contiguous().to(torch.int32).cpu().numpy().ravel()[positions]
+        flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]
         self._writer.write(flat, prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
         return symbols if coded is None else symbols * coded
