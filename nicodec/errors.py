@@ -14,20 +14,20 @@ prints the message and exits with the class's `exit_code`:
 | 6         | UnknownModelError            | the model is not installed             |
 | 7         | OutputExistsError            | the target exists already              |
 
-NicodecError
-├── QualityError (also a ValueError)
-├── DeviceError
-├── InputError
-├── StreamError
-│   ├── NotNicodecError
-│   ├── TruncatedError
-│   ├── CorruptError
-│   ├── FutureVersionError
-│   └── SymbolMismatchError
-├── LimitError
-├── UnknownModelError
-├── OutputExistsError
-└── OutputError
+    NicodecError
+    ├── QualityError (also a ValueError)
+    ├── DeviceError
+    ├── InputError
+    ├── StreamError
+    │   ├── NotNicodecError
+    │   ├── TruncatedError
+    │   ├── CorruptError
+    │   ├── FutureVersionError
+    │   └── SymbolMismatchError
+    ├── LimitError
+    ├── UnknownModelError
+    ├── OutputExistsError
+    └── OutputError
 """
 
 

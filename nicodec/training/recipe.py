@@ -1,15 +1,15 @@
 """Recipes: everything needed to train a model again, in one TOML file.
 
-name = "small"
-codec = "hyperprior"        # the family
-[model]                     # its configuration's fields
-[objective]
-name = "rate-distortion"    # how it is trained; the other keys are the objective's settings
-[data]                      # what it is trained on: the settings of the objective's data
-folders = ["photographs"]
-[run]
-minutes = 20                # or steps
-[[history]]                 # what was spent on it so far; the copy beside trained weights has it
+    name = "small"
+    codec = "hyperprior"        # the family
+    [model]                     # its configuration's fields
+    [objective]
+    name = "rate-distortion"    # how it is trained; the other keys are the objective's settings
+    [data]                      # what it is trained on: the settings of the objective's data
+    folders = ["photographs"]
+    [run]
+    minutes = 20                # or steps
+    [[history]]                 # what was spent on it so far; the copy beside trained weights has it
 """
 
 from __future__ import annotations
