@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+from nicodec import jobs
 from nicodec.errors import LimitError, NicodecError
 from nicodec_cli import console
 from nicodec_cli.tasks import Task, problem_with, refuse_terminal, write_output
@@ -36,6 +33,7 @@ class Done:
         width, height: of the picture, in pixels.
         quality: of the .nic file, 0..100.
         seconds: that reading, coding and decoding took; loading the model is not counted.
+        frames: of a clip; 1 for a picture.
 
     """
 
@@ -47,11 +45,17 @@ class Done:
     height: int
     quality: float
     seconds: float
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames."""
+        return self.width * self.height * max(1, self.frames)
 
     @property
     def bpp(self) -> float:
         """Bits of the .nic file over pixels."""
-        return 8 * self.nic_bytes / (self.width * self.height)
+        return 8 * self.nic_bytes / self.pixels
 
     @property
     def ratio(self) -> str:
@@ -85,6 +89,7 @@ def run_tasks(
     overwrite: bool,
     quiet: bool,
     make_folders: bool = False,
+    cluster: str | None = None,
 ) -> int:
     """Do every task, write the outputs, and report on standard error.
 
@@ -95,6 +100,7 @@ def run_tasks(
         overwrite: whether existing files may be replaced.
         quiet: whether errors and warnings are all that is said.
         make_folders: whether missing folders of outputs are created.
+        cluster: where tasks are done instead, as `nicodec.jobs.run` takes it; files are written here.
 
     Returns:
         The exit code: 0, that of the cause where every task failed for the same one, else 1.
@@ -113,7 +119,7 @@ def run_tasks(
             console.error(failed.message)
     with (
         _progress(len(ready), shown=len(tasks) > 1 and not quiet) as advance,
-        contextlib.closing(_outcomes(ready, work, processes)) as outcomes,
+        contextlib.closing(_outcomes(ready, work, processes, cluster)) as outcomes,
     ):
         for task, outcome in outcomes:
             result = outcome.result
@@ -154,35 +160,23 @@ def _failed(error: BaseException, task: Task, name: str | None = None) -> Failed
 # --- doing --------------------------------------------------------------------------------------------------
 
 
-def _outcomes(tasks: list[Task], work: Work, processes: int) -> Generator[tuple[Task, _Outcome], None, None]:
+def _outcomes(
+    tasks: list[Task], work: Work, processes: int, cluster: str | None
+) -> Generator[tuple[Task, _Outcome], None, None]:
     """Do the tasks and give each outcome as soon as it is there."""
-    processes = min(processes or _processors(), len(tasks))
-    if processes <= 1:
-        for task in tasks:
-            yield task, _attempt(work, task)
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_child)
-    try:
-        with _children_ignore_interrupts():
-            futures = {pool.submit(partial(_attempt, work), task): task for task in tasks}
-        for future in as_completed(futures):
-            yield futures.pop(future), _outcome_of(future)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown()
+    sent = tasks
+    if any(task.source is None for task in tasks):
+        cluster = None  # no other machine reads this one's standard input
+    elif cluster is not None:
+        sent = [dataclasses.replace(task, folder=Path.cwd()) for task in tasks]
+    with contextlib.closing(jobs.run(partial(_attempt, work), sent, processes=processes, cluster=cluster)) as results:
+        for number, outcome in results:
+            yield tasks[number], _died(tasks[number], outcome) if isinstance(outcome, jobs.Died) else outcome
 
 
-def _outcome_of(future: Future[_Outcome]) -> _Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return _Outcome(
-            Failed("a child process was ended, perhaps for want of memory; try again with fewer jobs (-j)", 1)
-        )
+def _died(task: Task, died: jobs.Died) -> _Outcome:
+    text = f"its process was ended twice, perhaps for want of memory ({died.reason}); try again with fewer jobs (-j)"
+    return _Outcome(Failed(f"{task.source_name}: {text}", 1))
 
 
 def _attempt(work: Work, task: Task) -> _Outcome:
@@ -213,29 +207,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     """Whether this is what torch, numpy or Python raise when memory is short."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _start_child() -> None:
-    """Let each child compute in one thread, since there are several of them."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
-@contextlib.contextmanager
-def _children_ignore_interrupts() -> Iterator[None]:
-    """Start children that ignore Ctrl-C, which a terminal sends to them too: this process ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 # --- reporting ----------------------------------------------------------------------------------------------
@@ -277,10 +248,14 @@ def _report(results: dict[Task, Done | Failed], seconds: float) -> None:
 
 def _line(task: Task, done: Done) -> str:
     return (
-        f"{task.source_name} -> {task.target_name}: {done.width}x{done.height}, "
+        f"{task.source_name} -> {task.target_name}: {done.width}x{done.height}{_frames(done)}, "
         f"{console.bytes_text(done.bytes_in)} -> {console.bytes_text(done.bytes_out)} ({done.ratio}), "
         f"{done.bpp:.3f} bpp, quality {done.quality:g}, {done.seconds:.2f} s"
     )
+
+
+def _frames(done: Done) -> str:
+    return f", {done.frames} frames" if done.frames != 1 else ""
 
 
 def _row(task: Task, done: Done) -> list[str]:
@@ -297,7 +272,7 @@ def _row(task: Task, done: Done) -> list[str]:
 def _total(done: list[Done], seconds: float) -> list[str]:
     """Give the last row: sums, the bits of all files over all pixels, and the time that passed."""
     bytes_in, bytes_out = sum(d.bytes_in for d in done), sum(d.bytes_out for d in done)
-    nic_bytes, pixels = sum(d.nic_bytes for d in done), sum(d.width * d.height for d in done)
+    nic_bytes, pixels = sum(d.nic_bytes for d in done), sum(d.pixels for d in done)
     return [
         f"{len(done)} files",
         console.bytes_text(bytes_in),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nicodec import DEFAULT_CODEC
-from nicodec_cli import options, splat
+from nicodec_cli import options
 from nicodec_cli.console import UsageError, progress_line
-from nicodec_cli.splat import FitRequest
+from nicodec_cli.family_options import check_family_flags
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
+    from nicodec.codecs.base import Progress, Watch
     from nicodec_cli.batch import Done
 
 SUFFIX = ".nic"
@@ -58,43 +60,60 @@ class Request:
     Attributes:
         quality: 0..100; None where another goal is given, or for the default. At most one goal is not None.
         bpp: most bits a pixel.
-        size: most bytes.
+        max_bytes: most bytes.
         psnr: least PSNR in dB.
         codec: name or folder of the model.
         device: torch device.
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
-        effort: 1..9; None for the default, and for a codec that fits.
-        fit: what the codec that fits is asked for.
+        options: of the codec's encoder, by name.
         shows: whether a line on standard error tells how a long encode goes.
+        preview: folder for pictures of a long encode; None for none.
 
     """
 
     quality: float | None
     bpp: float | None
-    size: int | None
+    max_bytes: int | None
     psnr: float | None
     codec: str
     device: str
     strip: tuple[str, ...]
     max_pixels: int | None
-    effort: int | None = None
-    fit: FitRequest = field(default_factory=FitRequest)
+    options: dict[str, Any] = field(default_factory=dict)
     shows: bool = False
+    preview: Path | None = None
 
-    def encoder_arguments(self, task: Task, fits: bool) -> dict[str, Any]:
-        """Give the keyword arguments of the codec's `encode`."""
-        if fits:
-            return self.fit.arguments(task, self.shows)
-        arguments: dict[str, Any] = {} if self.effort is None else {"effort": self.effort}
+    def watch(self, task: Task) -> Watch | None:
+        """What shows how the encode of a task goes; None where nothing is to be shown."""
+        if not self.shows and self.preview is None:
+            return None
+        return Watcher(task.source_name, self.shows, self.preview)
+
+
+class Watcher:
+    """A line on standard error that is written again and again, and pictures NAME-0001.png and so on."""
+
+    def __init__(self, name: str, shows: bool, folder: Path | None) -> None:
+        self.name, self.shows, self.folder = name, shows, folder
+        self.pictures = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far an encode is."""
         if self.shows:
-            arguments["report"] = partial(progress_line, task.source_name, text="refined")
-        return arguments
+            progress_line(self.name, progress.share, progress.text)
+        if self.folder is not None and progress.preview is not None:
+            from nicodec import media
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.pictures += 1
+            path = self.folder / f"{Path(self.name).stem}-{self.pictures:04d}.png"
+            media.save_picture(media.read_picture(progress.preview().clamp(0, 1)), path, overwrite=True)
 
 
 def compress(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="IN", help="Pictures, folders with -r, or - for standard input.")
+        list[str], typer.Argument(metavar="IN", help="Pictures or clips, folders with -r, or - for standard input.")
     ],
     output: Annotated[
         str | None,
@@ -133,31 +152,21 @@ def compress(
         list[Strippable] | None,
         typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
     ] = None,
-    effort: Annotated[
-        int | None,
-        typer.Option(
-            "--effort",
-            "-e",
-            min=1,
-            max=9,
-            metavar="1..9",
-            show_default="7",
-            help="9 refines each picture for one or two minutes a megapixel, 8 for half of that; 1 to 3 take half as "
-            "long as 7. Decodes as fast.",
-        ),
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="DIR", help="Write pictures of a long encode as it goes into DIR."),
     ] = None,
-    gaussians: splat.Count = None,
-    seconds: splat.Seconds = None,
-    iterations: splat.Iterations = None,
-    preview: splat.Preview = None,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
+    *,
+    given: dict[str, Any] | None = None,
 ) -> None:
-    """Compress pictures into .nic files.
+    """Compress pictures, or clips, into .nic files.
 
     Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size and
     --psnr. A folder given with -r keeps its tree below the folder of -o.
@@ -169,32 +178,46 @@ def compress(
     request = Request(
         quality=options.check_quality(quality),
         bpp=_positive("--bpp", bpp),
-        size=None if size is None else options.parse_bytes(size),
+        max_bytes=None if size is None else options.parse_bytes(size),
         psnr=_positive("--psnr", psnr),
         codec=codec,
         device=device,
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
-        effort=effort,
-        fit=FitRequest(gaussians, seconds, iterations, preview),
+        options=given or {},
         shows=jobs == 1 and not quiet and sys.stderr.isatty(),
+        preview=preview,
     )
-    request.fit.check(codec)
-    if effort is not None and codec == splat.NAME:
-        raise UsageError(f"-e {effort}: {codec} has no efforts; give --iterations or --seconds")
-    goals = {"--gaussians": gaussians, "-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
-    given = [name for name, value in goals.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} contradict each other; give one of them")
+    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
+    wanted = [name for name, value in goals.items() if value is not None]
+    if len(wanted) > 1:
+        raise UsageError(f"{' and '.join(wanted)} contradict each other; give one of them")
     for text in inputs:
         if Path(text).suffix.lower() == SUFFIX and not Path(text).is_dir():
             raise UsageError(f"{text}: a {SUFFIX} file cannot be compressed; name the output with -o {text}")
     if output is not None and Path(output).suffix.lower() in PICTURES and not Path(output).is_dir():
         raise UsageError(f"-o {output}: compressed files end in {SUFFIX}; give such a name")
-    tasks = plan(inputs, output, suffix=SUFFIX, recursive=recursive, wanted=_is_picture, kind="pictures")
     find_model(codec)
+    tasks = plan(
+        inputs,
+        output,
+        suffix=lambda path: SUFFIX,
+        recursive=recursive,
+        wanted=_is_input_of(codec) if recursive else _is_picture,
+        kind="pictures or clips",
+    )
+    check_family_flags(codec, request.options)
     work = partial(compress_task, request=request)
-    raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
+    code = run_tasks(
+        tasks,
+        work,
+        processes=jobs,
+        overwrite=force,
+        quiet=quiet,
+        make_folders=recursive,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
 
 
 def _positive(option: str, value: float | None) -> float | None:
@@ -219,8 +242,19 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
+def _is_input_of(codec: str) -> Callable[[Path], bool]:
+    """Whether a file of a folder is a picture or, for a codec of clips, a clip."""
+    from nicodec.codecs import family
+    from nicodec.media.suffixes import CLIP_SUFFIXES
+    from nicodec.zoo import family_of, find_model
+
+    if family(family_of(find_model(codec))).medium == "clip":
+        return lambda path: path.suffix.lower() in CLIP_SUFFIXES
+    return _is_picture
+
+
 def compress_task(task: Task, request: Request) -> Done:
-    """Compress the picture of a task.
+    """Compress the picture or clip of a task.
 
     Raises:
         NicodecError: as `nicodec.compress` does.
@@ -230,19 +264,32 @@ def compress_task(task: Task, request: Request) -> Done:
     import time
 
     from nicodec import container, media
+    from nicodec.codecs import family
+    from nicodec.zoo import family_of, find_model
     from nicodec_cli.batch import Done
     from nicodec_cli.tasks import read_input
 
     start = time.perf_counter()
     raw = read_input(task)
+    if family(family_of(find_model(request.codec))).medium == "clip":
+        return _compress_clip(raw, request)
+    if task.source is not None:
+        media.refuse_clip(task.source)
     picture = media.read_picture(raw, max_pixels=request.max_pixels)
     left_out: dict[str, Any] = dict.fromkeys(request.strip)
     picture = dataclasses.replace(picture, **left_out)
     seconds = time.perf_counter() - start
     model = options.load_model(request.codec, request.device)
     start = time.perf_counter()
-    encoder = request.encoder_arguments(task, model.codec.fits)
-    data = model.compress(picture, request.quality, bpp=request.bpp, size=request.size, psnr=request.psnr, **encoder)
+    data = model.compress(
+        picture,
+        request.quality,
+        bpp=request.bpp,
+        max_bytes=request.max_bytes,
+        psnr=request.psnr,
+        watch=request.watch(task),
+        **request.options,
+    )
     return Done(
         data=data,
         bytes_in=len(raw),
@@ -252,4 +299,31 @@ def compress_task(task: Task, request: Request) -> Done:
         height=picture.height,
         quality=container.read_header(data, container.Limits(0, 0)).quality / 2,
         seconds=seconds + time.perf_counter() - start,
+    )
+
+
+def _compress_clip(raw: bytes, request: Request) -> Done:
+    import time
+
+    import nicodec
+    from nicodec_cli.batch import Done
+
+    if request.bpp is not None or request.max_bytes is not None or request.psnr is not None:
+        raise UsageError("clips are compressed by quality; give -q in place of --bpp, --size or --psnr")
+    start = time.perf_counter()
+    quality = 50 if request.quality is None else request.quality
+    data = nicodec.compress_video(raw, None, quality, codec=request.codec, device=request.device, **request.options)
+    assert data is not None
+    about = nicodec.info(data)
+    assert isinstance(about, nicodec.VideoInfo)
+    return Done(
+        data=data,
+        bytes_in=len(raw),
+        bytes_out=len(data),
+        nic_bytes=len(data),
+        width=about.width,
+        height=about.height,
+        quality=about.quality,
+        seconds=time.perf_counter() - start,
+        frames=about.frames,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -98,6 +100,39 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in cells
     ]
+
+
+def open_closed_streams() -> None:
+    """Let the null device stand for standard streams that were closed by whoever started this process.
+
+    Else the next file that is opened takes their number, and what is meant for it and for them gets mixed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, and that is this one
+            os.set_inheritable(number, True)
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def write_what_the_terminal_can() -> None:
+    """Write characters that the encoding of standard output lacks in plainer ones, or as escapes."""
+    codecs.register_error("nicodec.plainer", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nicodec.plainer")
+
+
+_PLAINER = {"–": "-", "−": "-", "×": "x", "…": "...", "→": "->", "≥": ">=", "’": "'", "“": '"', "”": '"'}
+
+
+def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAINER:
+        return _PLAINER[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def silence_stdout() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +13,12 @@ from nicodec_cli.console import UsageError
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
+    from nicodec.container import Limits
     from nicodec_cli.batch import Done
 
 SUFFIX = ".nic"
 DEFAULT_FORMAT = "png"
+CLIP_SUFFIX = ".mkv"
 
 
 def decompress(
@@ -44,19 +46,27 @@ def decompress(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option("--scale", min=0.01, max=64, metavar="F", help="splat: draw F times as wide and high."),
+        typer.Option(
+            "--scale", min=0.01, max=64, metavar="F", help="Files without pixels (splat): draw F times as large."
+        ),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", metavar="WxH", help="splat: draw W by H pixels: 1920x1280.")
+    draw_size: Annotated[
+        str | None,
+        typer.Option("--draw-size", metavar="WxH", help="Files without pixels (splat): draw W by H pixels."),
     ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Decode what is whole of a damaged file of packets.", show_default=False),
+    ] = False,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
 ) -> None:
-    """Decompress .nic files into pictures.
+    """Decompress .nic files into pictures, and clips into .mkv files.
 
     Nothing is written unless the decoder's symbols are those of the encoder. JPEG and AVIF are written at
     quality 95, all else without loss. A folder given with -r keeps its tree below the folder of -o.
@@ -64,7 +74,7 @@ def decompress(
     from nicodec.container.limits import DEFAULT_LIMITS
     from nicodec.media import PICTURE_SUFFIXES
     from nicodec_cli.batch import run_tasks
-    from nicodec_cli.tasks import plan
+    from nicodec_cli.tasks import is_device, plan
 
     for text in inputs:
         if Path(text).suffix.lower() in PICTURE_SUFFIXES and not Path(text).exists():
@@ -78,26 +88,80 @@ def decompress(
     tasks = plan(
         inputs,
         output,
-        suffix=f".{format or DEFAULT_FORMAT}",
+        suffix=lambda path: CLIP_SUFFIX if _is_clip(path) else f".{format or DEFAULT_FORMAT}",
         recursive=recursive,
         wanted=lambda path: path.suffix.lower() == SUFFIX,
         kind=f"{SUFFIX} files",
     )
     target = tasks[0].target
-    if format is None and target is not None and target.suffix.lower() not in PICTURE_SUFFIXES:
+    if (
+        format is None
+        and target is not None
+        and not is_device(target)
+        and target.suffix.lower() not in PICTURE_SUFFIXES
+    ):
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
-    if scale is not None and size is not None:
-        raise UsageError("--scale and --size contradict each other; give one of them")
-    work = partial(
+    if scale is not None and draw_size is not None:
+        raise UsageError("--scale and --draw-size contradict each other; give one of them")
+    work = functools.partial(
         decompress_task,
         scale=scale,
-        size=None if size is None else options.parse_size(size),
+        draw_size=None if draw_size is None else options.parse_draw_size(draw_size),
         format=format,
+        partial=partial,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
     )
-    raise typer.Exit(run_tasks(tasks, work, processes=jobs, overwrite=force, quiet=quiet, make_folders=recursive))
+    code = run_tasks(
+        tasks,
+        work,
+        processes=jobs,
+        overwrite=force,
+        quiet=quiet,
+        make_folders=recursive,
+        cluster=cluster,
+    )
+    raise typer.Exit(code)
+
+
+def _is_clip(path: Path) -> bool:
+    from nicodec import container
+    from nicodec.errors import NicodecError
+
+    try:
+        with path.open("rb") as file:
+            return container.read_kind(file.read(5)) == container.Kind.CLIP
+    except (OSError, NicodecError):
+        return False  # reading it says it better
+
+
+def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Done:
+    import io
+    import time
+
+    import nicodec
+    from nicodec_cli.batch import Done
+
+    if task.target is not None and task.target.suffix.lower() != CLIP_SUFFIX:
+        raise UsageError(f"{task.target}: clips are written as {CLIP_SUFFIX}; give such a name")
+    start = time.perf_counter()
+    out = io.BytesIO()
+    nicodec.decompress_video(raw, out, limits=limits, device=device)
+    about = nicodec.info(raw)
+    assert isinstance(about, nicodec.VideoInfo)
+    data = out.getvalue()
+    return Done(
+        data=data,
+        bytes_in=len(raw),
+        bytes_out=len(data),
+        nic_bytes=len(raw),
+        width=about.width,
+        height=about.height,
+        quality=about.quality,
+        seconds=time.perf_counter() - start,
+        frames=about.frames,
+    )
 
 
 def decompress_task(
@@ -106,8 +170,9 @@ def decompress_task(
     format: str | None,
     device: str,
     max_pixels: int,
+    partial: bool = False,
     scale: float | None = None,
-    size: tuple[int, int] | None = None,
+    draw_size: tuple[int, int] | None = None,
 ) -> Done:
     """Decompress the .nic file of a task.
 
@@ -116,8 +181,9 @@ def decompress_task(
         format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
+        partial: decode what is whole of a damaged file of packets.
         scale: how many times as wide and high it is drawn; None for its own size.
-        size: width and height to draw; None for its own.
+        draw_size: width and height to draw; None for its own.
 
     Raises:
         NicodecError: as `nicodec.decompress` does.
@@ -133,14 +199,17 @@ def decompress_task(
 
     raw = read_input(task)
     limits = container.Limits(pixels=max_pixels)
-    header = container.read_picture(raw, limits).header  # the whole file is checked before torch is loaded
+    if container.read_kind(raw) == container.Kind.CLIP:
+        return _decompress_clip(task, raw, limits, device)
+    stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
+    header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()
     if scale is not None:
-        size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
-    picture = model.decompress_picture(raw, limits=limits, size=size)
+        draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
+    picture = model.decode_file(stored, limits, draw_size)
     if format is None:
-        format = DEFAULT_FORMAT if task.target is None else task.target.suffix
+        format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
     out = io.BytesIO()
     media.save_picture(picture, out, format=format)
     data = out.getvalue()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from nicodec_cli import console, options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kodak_eval.results import Results
 
 STEPS = {
     "download": "downloading",
@@ -25,11 +32,13 @@ WIDTH = 150
 def evaluate(
     dataset: Annotated[
         str,
-        typer.Argument(help="kodak, clic-professional, clic-mobile, or any folder of pictures."),
+        typer.Argument(metavar="SET", help="kodak, clic-professional, clic-mobile, or any folder of pictures."),
     ],
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Where a known set lies, or is downloaded to; by default ./ and its name."),
+        typer.Argument(
+            metavar="FOLDER", help="Where a known set lies, or is downloaded to; by default ./ and its name."
+        ),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch a known set from its public home first.")
@@ -39,41 +48,55 @@ def evaluate(
         typer.Option(
             "--codec",
             "-c",
+            metavar="CODEC",
             help="Codec to run, with options: webp, avif-444:speed=2, nicodec-hyperprior, "
             "compressai-mbt2018-mean:checkpoints=FOLDER. May be repeated. Default: nicodec and all anchors.",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="nicodec's model among the default codecs.")] = "hyperprior",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="nicodec's model among the default codecs.")
+    ] = "hyperprior",
     metric: Annotated[
         list[str] | None,
         typer.Option(
             "--metric",
             "-m",
+            metavar="NAME",
             help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists, fid, kid. May be repeated. "
             "Default: all that run here, but fid and kid.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the results; default runs/eval-SET.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the results; default runs/eval-SET."),
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder of the cache; default ~/.cache/nicodec/eval.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the cache; default ~/.cache/nicodec/eval.")
+    ] = None,
     processes: Annotated[
-        int, typer.Option(min=0, help="Codecs measured at a time, one thread each; 0: every core.")
+        int, typer.Option(min=0, metavar="N", help="Codecs measured at a time, one thread each; 0: every core.")
     ] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of a codec that is timed; 0: every core.")] = 0,
-    speed_pictures: Annotated[int, typer.Option(min=0, help="Pictures to time; 0: no times.")] = 3,
+    threads: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Threads of a codec that is timed; 0: every core.")
+    ] = 0,
+    speed_pictures: Annotated[int, typer.Option(min=0, metavar="N", help="Pictures to time; 0: no times.")] = 3,
     anchor: Annotated[
         str | None,
-        typer.Option(help='Anchor of the summary\'s BD-rates: a codec, or a published curve ("VTM 18.0").'),
+        typer.Option(
+            metavar="NAME", help='Anchor of the summary\'s BD-rates: a codec, or a published curve ("VTM 18.0").'
+        ),
     ] = None,
-    viewer: Annotated[int, typer.Option(min=0, help="Pictures in the report's viewer; 0: no viewer.")] = 24,
+    viewer: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Pictures in the report's viewer; 0: no viewer.")
+    ] = 24,
     viewer_bpp: Annotated[
-        float, typer.Option(min=0.01, help="Bits per pixel that the viewer's files are matched to.")
+        float, typer.Option(min=0.01, metavar="B", help="Bits per pixel that the viewer's files are matched to.")
     ] = 0.25,
     inception: Annotated[
-        Path | None, typer.Option(help="Inception's weights for fid and kid; default: torch's cache.")
+        Path | None, typer.Option(metavar="FILE", help="Inception's weights for fid and kid; default: torch's cache.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Take the first pictures only; 0: all.")] = 0,
+    cluster: options.Cluster = None,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Take the first pictures only; 0: all.")] = 0,
     video: Annotated[bool, typer.Option("--video", help="Evaluate clips.")] = False,
 ) -> None:
     """Measure rate and distortion beside JPEG, WebP, AVIF, JPEG XL, HEVC and AV1, and write a report.
@@ -84,24 +107,28 @@ def evaluate(
 
     from kodak_eval import evaluation
     from kodak_eval.cache import default_folder
+    from kodak_eval.errors import EvaluationError
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    screen = Console()
+    if not screen.is_terminal:
+        screen = Console(width=WIDTH)
     if video:
         from kodak_eval.video import evaluate_clips
 
         evaluate_clips(folder or Path(dataset), output or Path("runs/eval-video"))
         return
-    with _Progress(console) as progress:
+    with _Progress(screen) as progress:
         pictures = evaluation.open_dataset(dataset, folder, fetch=download, limit=limit, progress=progress)
-        options = evaluation.Options(
+        for name, reason in pictures.failures.items():
+            console.warning(f"{name}: {reason}; left out")
+        request = evaluation.Options(
             cache=cache or default_folder(),
             output=output or Path("runs") / f"eval-{Path(dataset).resolve().name}",
             codecs=tuple(codec or ()),
             model=model,
             metrics=tuple(metric) if metric else None,
             processes=processes,
+            cluster=cluster,
             threads=threads,
             speed_pictures=speed_pictures,
             anchor=anchor,
@@ -109,32 +136,35 @@ def evaluate(
             viewer_bpp=viewer_bpp,
             inception=inception,
         )
-        results, paths = evaluation.evaluate(pictures, options, progress=progress)
-    _report(console, results, paths, anchor)
+        results, paths = evaluation.evaluate(pictures, request, progress=progress)
+    _report(screen, results, paths, anchor)
+    if all(m.error for m in results.measurements):
+        reason = results.measurements[0].error if results.measurements else "there was nothing to measure"
+        raise EvaluationError(f"none of {len(results.measurements)} measurements succeeded; the first: {reason}")
 
 
-def _report(console, results, paths: list[Path], anchor: str | None) -> None:
+def _report(screen: Console, results: Results, paths: list[Path], anchor: str | None) -> None:
     """Print the tables, what failed, and where the files are."""
     from kodak_eval import tables
-    from kodak_eval.agreement import agreement_table
+    from kodak_eval.agreement_table import agreement_table
 
     label = tables.choose_anchor(results, anchor)
     if anchor and not label:
-        console.print(f"No curve is called {anchor!r}: no BD-rates in the summary.", markup=False)
-    console.print(tables.summary_table(results, label))
+        screen.print(f"No curve is called {anchor!r}: no BD-rates in the summary.", markup=False)
+    screen.print(tables.summary_table(results, label))
     if results.averages[results.metrics[0]].curves:
-        console.print(tables.matrix_table(results, results.metrics[0]))
+        screen.print(tables.matrix_table(results, results.metrics[0]))
     if results.agreements:
-        console.print(agreement_table(results.agreements))
+        screen.print(agreement_table(results.agreements))
     if any(not speed.error for speed in results.speeds):
-        console.print(tables.ratio_table(results))
+        screen.print(tables.ratio_table(results))
     for name, reason in results.missing.items():
-        console.print(f"Not run: {name}: {reason}", highlight=False, markup=False)
+        screen.print(f"Not run: {name}: {reason}", highlight=False, markup=False)
     for row in results.failures():
         who = " ".join(filter(None, (row["picture"], row["codec"], row["what"])))
-        console.print(f"Failed: {who}: {row['reason']}", highlight=False, markup=False)
+        screen.print(f"Failed: {who}: {row['reason']}", highlight=False, markup=False)
     measured = sum(not m.cached for m in results.measurements)
-    console.print(
+    screen.print(
         f"{len(results.measurements)} measurements ({measured} new) in {results.seconds:.0f} s; wrote "
         f"{paths[0].parent}: {', '.join(path.name for path in paths)}",
         highlight=False,
@@ -145,7 +175,7 @@ def _report(console, results, paths: list[Path], anchor: str | None) -> None:
 class _Progress:
     """A bar a step on a terminal, nothing elsewhere; called as ``Progress``."""
 
-    def __init__(self, console) -> None:
+    def __init__(self, screen: Console) -> None:
         from rich import progress
 
         self.bars = progress.Progress(
@@ -153,12 +183,12 @@ class _Progress:
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+            console=screen,
+            disable=not screen.is_terminal,
         )
         self.tasks: dict[str, progress.TaskID] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> _Progress:
         self.bars.start()
         return self
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from nicodec import Info, VideoInfo
 from nicodec_cli import console, options
-
-if TYPE_CHECKING:
-    from nicodec import Info
 
 
 def info(
@@ -44,7 +42,27 @@ def info(
     raise typer.Exit(codes.pop() if len(codes) == 1 else 1)
 
 
-def _lines(name: str, found: Info) -> list[str]:
+def _lines(name: str, found: Info | VideoInfo) -> list[str]:
+    return _clip_lines(name, found) if isinstance(found, VideoInfo) else _picture_lines(name, found)
+
+
+def _clip_lines(name: str, found: VideoInfo) -> list[str]:
+    model = found.model or "not installed"
+    rate = "varies" if found.rate is None else f"{found.rate:.6g} a second"
+    bits = f"{8 * found.file_bytes / found.seconds / 1000:.0f} kbit/s" if found.seconds else "no time"
+    lengths = sorted(set(found.gop_lengths))
+    gops = " to ".join(str(n) for n in dict.fromkeys((lengths[0], lengths[-1]))) if lengths else "none"
+    return [
+        name,
+        f"  clip     {found.width}x{found.height}, {found.frames} frames, {found.seconds:.3f} s, {rate}",
+        f"  quality  {found.quality:g}",
+        f"  model    {model} ({found.fingerprint})",
+        f"  size     {found.file_bytes} bytes, {bits}, {found.bpp:.3f} bpp",
+        f"  keys     {len(found.gop_lengths)}, from each to the next {gops} frames",
+    ]
+
+
+def _picture_lines(name: str, found: Info) -> list[str]:
     colours = ("grey" if found.grey else "RGB") + (" with alpha" if found.alpha else "")
     parts = ", ".join(f"{part} {count}" for part, count in found.sections.items())
     model = found.model or "not installed"
@@ -53,6 +71,6 @@ def _lines(name: str, found: Info) -> list[str]:
         f"  picture  {found.width}x{found.height}, {colours}",
         f"  quality  {found.quality:g}",
         f"  model    {model} ({found.fingerprint})",
-        f"  size     {found.size} bytes, {found.bpp:.3f} bpp",
+        f"  size     {found.file_bytes} bytes, {found.bpp:.3f} bpp",
         f"  parts    {parts} bytes",
     ]

@@ -6,15 +6,18 @@ quick.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import nicodec
+from nicodec.threads import wait_passively
 from nicodec_cli import console
-from nicodec_cli.compress import compress
 from nicodec_cli.decompress import decompress
 from nicodec_cli.demo import demo
 from nicodec_cli.info import info
@@ -23,6 +26,17 @@ from nicodec_cli.train import train
 
 # ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help shows no types of Python ("IN <list[str]>") and no braces ("{IN}...")."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of --help."""
+        usage, blank, rest = super().get_help(ctx).partition("\n\n")
+        usage = re.sub(r"\{([^{}\n]+)\}", r"\1", usage)
+        return usage + blank + re.sub(r" <[^<>\n]+>(?=  |$)", lambda found: " " * len(found[0]), rest, flags=re.M)
+
 
 # rich_markup_mode: importing and drawing rich would take longer than all else that `--help` does.
 app = typer.Typer(
@@ -65,35 +79,47 @@ def _versions() -> str:
     return f"nicodec {nicodec.__version__} (file format {VERSION}, torch {torch})"
 
 
-app.command()(compress)
-app.command()(decompress)
-app.command()(info)
-app.command()(models)
-app.command()(train)
-app.command()(demo)
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-@app.command(
-    "eval",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)
+@app.command("compress", add_help_option=False, context_settings=_PASS_ON)
+def compress_later(context: typer.Context) -> None:
+    """Compress pictures into .nic files."""
+    from nicodec_cli.compress import compress
+    from nicodec_cli.family_options import with_flags_for
+
+    raise typer.Exit(_run_inner("compress", with_flags_for(compress, context.args), context.args))
+
+
+app.command(cls=PlainCommand)(decompress)
+app.command(cls=PlainCommand)(info)
+app.command(cls=PlainCommand)(models)
+app.command(cls=PlainCommand)(train)
+app.command(cls=PlainCommand)(demo)
+
+
+@app.command("eval", add_help_option=False, context_settings=_PASS_ON)
 def evaluate_later(context: typer.Context) -> None:
     """Measure codecs on a set of pictures."""
     try:
         from nicodec_cli.evaluate import evaluate
 
-        inner = typer.Typer(
-            add_completion=False,
-            rich_markup_mode=None,
-            pretty_exceptions_enable=False,
-            context_settings={"help_option_names": ["-h", "--help"]},
-        )
-        inner.command("eval")(evaluate)
-        code = inner(args=context.args, prog_name="nicodec eval", standalone_mode=False)
+        code = _run_inner("eval", evaluate, context.args)
     except ModuleNotFoundError as error:
         raise console.missing_package(error.name or str(error), "eval") from error
-    raise typer.Exit(code or 0)
+    raise typer.Exit(code)
+
+
+def _run_inner(name: str, command: Callable[..., None], arguments: list[str]) -> int:
+    """Run a command that is built only when it is asked for."""
+    inner = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    inner.command(name, cls=PlainCommand)(command)
+    return inner(args=arguments, prog_name=f"nicodec {name}", standalone_mode=False) or 0
 
 
 def run(arguments: list[str]) -> int:
@@ -135,6 +161,9 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 def main() -> None:
     """Run the `nicodec` command and exit."""
+    console.open_closed_streams()
+    console.write_what_the_terminal_can()
+    wait_passively()
     signal.signal(signal.SIGTERM, _stop)
     code = run(sys.argv[1:])
     try:

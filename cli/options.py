@@ -21,6 +21,14 @@ Jobs = Annotated[
     int,
     typer.Option("--jobs", "-j", min=0, metavar="N", help="Files at once; 0: one a processor."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Compute on a cluster that sees the same files: dask://HOST:PORT, ray, or ray://HOST:PORT.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and warnings.", show_default=False)]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Where the networks run: cpu, cuda, cuda:1, mps.")
@@ -65,11 +73,11 @@ def parse_bytes(text: str) -> int:
     return count
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def parse_draw_size(text: str) -> tuple[int, int]:
     """Read a size such as "1920x1280" as width and height; UsageError for another text."""
     match = re.fullmatch(r"([1-9]\d{0,9})\s*[x\u00d7]\s*([1-9]\d{0,9})", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
-        raise UsageError(f"--size {text}: not a size; give width x height in pixels: 1920x1280")
+        raise UsageError(f"--draw-size {text}: give width x height in pixels: 1920x1280")
     return int(match[1]), int(match[2])
 
 
@@ -78,19 +86,12 @@ def load_model(key: str | bytes, device: str) -> Model:
 
     Raises:
         UnknownModelError: it is not installed.
-        UsageError: there is no such device.
+        DeviceError: there is no such device.
 
     """
     from nicodec.zoo import find_model
 
-    entry = find_model(key)
-    import torch
+    find_model(key)  # an unknown model is told before torch is loaded
+    from nicodec.shared import shared_model
 
-    from nicodec.model import Model
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].partition(": ")[0]
-        raise UsageError(f"--device {device}: cannot be used here ({reason}); try cpu") from error
-    return Model(entry, device)
+    return shared_model(key, device)

@@ -17,6 +17,9 @@ from nicodec_cli.console import UsageError
 STREAM = "-"
 """The argument that stands for standard input and standard output."""
 
+STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Other names of standard output, which is written to, whatever it leads to."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -25,11 +28,13 @@ class Task:
     Attributes:
         source: the file to read; None for standard input.
         target: the file to write; None for standard output.
+        folder: what a relative source is relative to, where that is not the current folder (on another machine).
 
     """
 
     source: Path | None
     target: Path | None
+    folder: Path | None = None
 
     @property
     def source_name(self) -> str:
@@ -46,7 +51,7 @@ def plan(
     inputs: list[str],
     output: str | None,
     *,
-    suffix: str,
+    suffix: Callable[[Path], str],
     recursive: bool,
     wanted: Callable[[Path], bool],
     kind: str,
@@ -56,7 +61,7 @@ def plan(
     Args:
         inputs: files, folders (with `recursive`), or "-" alone.
         output: what -o says: a file (for one input), an existing folder, "-", or None for "beside the input".
-        suffix: of the outputs that are named after their inputs, with the dot.
+        suffix: gives the suffix, with the dot, of the output that is named after an input.
         recursive: whether folders are searched, subfolders included.
         wanted: which files of a folder are inputs; hidden ones never are.
         kind: what those files are called in messages, in the plural.
@@ -70,6 +75,8 @@ def plan(
         OutputError: the folder for the outputs does not exist.
 
     """
+    if output is not None and os.path.abspath(output) in STANDARD_OUTPUT:
+        output = STREAM
     if STREAM in inputs:
         return [Task(None, _stream_target(inputs, output))]
     found: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
@@ -92,9 +99,9 @@ def plan(
             raise UsageError(f"{len(found)} inputs do not fit on standard output; name a folder with -o")
         return [Task(found[0][0], None)]
     if output is None:
-        tasks = [Task(file, file.with_suffix(suffix)) for file, _ in found]
+        tasks = [Task(file, file.with_suffix(suffix(file))) for file, _ in found]
     elif os.path.isdir(output):
-        tasks = [Task(file, Path(output) / name.with_suffix(suffix)) for file, name in found]
+        tasks = [Task(file, Path(output) / name.with_suffix(suffix(file))) for file, name in found]
     elif output.endswith(("/", os.sep)) or not single:
         if Path(output).exists():
             raise OutputError(f"{output}: is not a folder; name one for the outputs with -o")
@@ -103,6 +110,11 @@ def plan(
         tasks = [Task(found[0][0], Path(output))]
     _refuse_collisions(tasks)
     return tasks
+
+
+def is_device(path: Path) -> bool:
+    """Whether there is something at this path that is neither a file nor a folder: a device or a named pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _stream_target(inputs: list[str], output: str | None) -> Path | None:
@@ -116,12 +128,13 @@ def _stream_target(inputs: list[str], output: str | None) -> Path | None:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file in a folder and its subfolders but hidden ones."""
+    """Give every file in a folder and its subfolders but hidden ones, pipes and devices."""
     for place, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith("."):
-                yield Path(place, name)
+            path = Path(place, name)
+            if not name.startswith(".") and (path.is_file() or not path.exists()):
+                yield path
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -170,18 +183,18 @@ def read_input(task: Task) -> bytes:
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal; pipe a file into it, or name one instead of -")
         return sys.stdin.buffer.read()
-    return read_file(task.source)
+    return read_file(task.source, task.folder)
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file.
+def read_file(path: Path, folder: Path | None = None) -> bytes:
+    """Read a file; a relative path is relative to `folder`, by default the current one.
 
     Raises:
         InputError: it is missing, a folder, or cannot be read.
 
     """
     try:
-        return path.read_bytes()
+        return (folder or Path()).joinpath(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="The recipe to follow, or a folder with one.")
-    ],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe to follow, or a folder with one.")],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Folder for all that is written; a run in it goes on."),

@@ -1,7 +1,5 @@
 """Whether live anchors and their published curves agree: BD-rates of the same pairs, side by side.
 
-    python -m kodak_eval.agreement runs/eval-kodak/results.json
-
 A pair is compared over the qualities that all four of its curves reach, since BD-rate depends on them.
 The live anchors run at their best settings; where the published curve was made with others, a variant
 with those (``catalogue.VARIANTS``) is measured too, by PSNR alone, and ought to agree.
@@ -11,14 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from kodak_eval.bdrate import compare
-from kodak_eval.curves import Curve, published_curves
+from kodak_eval.curves import Curve
 from kodak_eval.errors import BdRateError
 
 TOLERANCE = 6.0
@@ -150,50 +145,3 @@ def _agreement(anchor: Twins, codec: Twins, whole: dict[str, tuple[Curve, Curve]
     elif row.best_gap is not None and abs(row.best_gap) > TOLERANCE:
         causes = [f"{twins.published}: {twins.settings}" for twins in (anchor, codec) if twins.settings]
     return dataclasses.replace(row, cause="; ".join([*problems, *causes]))
-
-
-def points(value: float | None, unit: str = "") -> str:
-    """Return a signed number for a table cell, a dash for none."""
-    return "–" if value is None else f"{value:+.1f}{unit}"
-
-
-def agreement_table(rows: Sequence[Agreement]):
-    """Return the rows as a table for the terminal."""
-    from kodak_eval.tables import plain_table
-
-    table = plain_table("BD-rate of pairs, live beside published, over the qualities that all reach", "pair")
-    for heading in ("published", "best settings", "gap", "as published", "gap"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(f"cause of a gap above {TOLERANCE:g} points")
-    for row in rows:
-        table.add_row(
-            f"{row.codec} against {row.anchor}",
-            points(row.published, " %"),
-            points(row.best, " %"),
-            points(row.best_gap),
-            points(row.alike, " %"),
-            points(row.alike_gap),
-            row.cause,
-        )
-    return table
-
-
-def from_results(document: dict) -> list[Agreement]:
-    """Return the rows of a ``results.json`` that was read."""
-    curves = [*document["curves"]["psnr"]["measured"], *document.get("agreement", {}).get("curves", [])]
-    measured = [
-        Curve(curve["name"], curve["label"], tuple(curve["rates"]), tuple(curve["qualities"])) for curve in curves
-    ]
-    return agreements(measured, published_curves("psnr"))
-
-
-def main(file: str) -> None:
-    """Print the table of a ``results.json``."""
-    from rich.console import Console
-
-    rows = from_results(json.loads(Path(file).read_text(encoding="utf-8")))
-    Console().print(agreement_table(rows))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from kodak_eval.errors import DatasetError
+from nicodec import media
+from nicodec.errors import NicodecError
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".tiff", ".avif", ".jp2"}
 """Endings that make a file of a folder a picture; all else is left alone."""
@@ -98,24 +101,30 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+_RULE = "only opaque 8-bit RGB and grey pictures are evaluated"
+
+
 def read_pixels(path: Path) -> np.ndarray:
-    """Return a picture file as (H, W, 3) uint8 RGB.
+    """Return a picture file as (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        DatasetError: it cannot be read, or would lose something as 8-bit RGB (transparency, 16 bits).
+        DatasetError: it cannot be read, or would lose something as 8-bit RGB (transparency, 16 bits, CMYK).
 
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            if image.mode not in ("RGB", "L", "P", "1"):
-                raise DatasetError(f"has mode {image.mode}; only 8-bit RGB and grey pictures are evaluated")
-            if "transparency" in image.info:
-                raise DatasetError("has transparency; only opaque pictures are evaluated")
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"cannot be read: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", media.LossyConversionWarning)
+            picture = media.read_picture(path.read_bytes())
+    except media.LossyConversionWarning as loss:
+        raise DatasetError(f"{_RULE}: {loss}") from loss
+    except (OSError, NicodecError) as error:
+        raise DatasetError(f"cannot be read: {str(error).removeprefix('bytes: ')}") from error
+    if picture.pixels.dtype != np.uint8:
+        depth = 8 * picture.pixels.dtype.itemsize
+        raise DatasetError(f"{_RULE}: this one has {depth} bits a channel")
+    if picture.alpha is not None:
+        raise DatasetError(f"{_RULE}: this one has transparency")
+    return np.ascontiguousarray(np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3)))
 
 
 def load(
@@ -131,7 +140,7 @@ def load(
     folder that merely has a known set's name and other contents is taken as it is.
 
     Raises:
-        DatasetError: no folder, no picture in it, or not all of a known set.
+        DatasetError: no folder, no usable picture in it, or not all of a known set.
 
     """
     if not folder.is_dir():
@@ -149,8 +158,11 @@ def load(
             failures[file.relative_to(folder).as_posix()] = str(error)
         else:
             height, width = pixels.shape[:2]
-            pictures.append(Picture(picture_name, file, pixels_sha256(pixels), width, height))
+            pictures.append(Picture(picture_name, file.absolute(), pixels_sha256(pixels), width, height))
         progress(done, len(files))
+    if not pictures:
+        name_of_first, reason = next(iter(failures.items()))
+        raise DatasetError(f"{folder}: none of its {len(files)} pictures can be used; {name_of_first}: {reason}")
     known = known_sets().get(name)
     try:
         verified = known is not None and _verify(known, pictures, failures, folder)

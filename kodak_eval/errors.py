@@ -22,6 +22,8 @@ class PictureTooSmallError(EvaluationError):
 class DatasetError(EvaluationError):
     """A data set is missing, incomplete, or not what its name says."""
 
+    exit_code = 3
+
 
 class BdRateError(EvaluationError):
     """BD-rate is not defined for two curves: too few points, not monotone, no common quality."""

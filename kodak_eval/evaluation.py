@@ -19,10 +19,11 @@ from kodak_eval.errors import CodecUnavailableError, DatasetError, EvaluationErr
 from kodak_eval.measurement import Job
 from kodak_eval.outputs import write_all
 from kodak_eval.results import Results
-from kodak_eval.runner import limit_threads, plan, run, usable_cores
+from kodak_eval.runner import plan, run
 from kodak_eval.set_curves import set_averages
 from kodak_eval.speed import measure_speeds
 from kodak_eval.tables import choose_anchor
+from nicodec.threads import usable_cores, use_threads
 
 ZOO_FOR_TIMES = ("compressai-mbt2018-mean", "compressai-cheng2020-anchor")
 """CompressAI's models in the table of times where the package is installed: random weights do."""
@@ -41,7 +42,8 @@ class Options:
         codecs: names with options, as ``codec_from_name`` takes them; empty for the default ones.
         model: nicodec's model among the default codecs.
         metrics: names; None for all that run here.
-        processes: measuring at a time, each on one thread.
+        processes: measuring at a time, each on one thread; 0: one a core.
+        cluster: measures instead, as ``nicodec.jobs.run`` says; None for this machine.
         threads: for the times.
         speed_pictures: pictures to time; 0 for no times.
         zoo: further codecs in the table of times.
@@ -58,6 +60,7 @@ class Options:
     model: str = "hyperprior"
     metrics: tuple[str, ...] | None = None
     processes: int = 0
+    cluster: str | None = None
     threads: int = 0
     speed_pictures: int = 3
     zoo: tuple[str, ...] = ZOO_FOR_TIMES
@@ -134,7 +137,7 @@ def evaluate(
     variants = _variants(dataset, options, names)
     jobs = [*plan(dataset, chosen, metrics.of_pictures(names)), *plan(dataset, variants, ["psnr"])]
     count = _counter(progress, "measure", len(jobs))
-    measurements = run(jobs, options.cache, processes=options.processes or None, done=count)
+    measurements = run(jobs, options.cache, processes=options.processes, cluster=options.cluster, done=count)
     versions = {job.codec.name: job.version for job in jobs}
     timed, missing_zoo = _to_time(chosen, options)
     speeds = measure_speeds(
@@ -155,7 +158,8 @@ def evaluate(
         anchor=choose_anchor(results, options.anchor),
         viewer_pictures=viewer_pictures,
         viewer_bpp=options.viewer_bpp,
-        processes=options.processes or None,
+        processes=options.processes,
+        cluster=options.cluster,
         done=_counter(progress, "viewer", viewer_pictures * len(chosen)),
     )
     return results, paths
@@ -182,7 +186,7 @@ def _sets(results: Results, jobs: Sequence[Job], options: Options, progress: Pro
     names = [name for name in results.metrics if name not in metrics.of_pictures(results.metrics)]
     if not names:
         return {}
-    limit_threads(options.threads or usable_cores())
+    use_threads(options.threads or usable_cores())
     file = patches.inception_file(options.inception)
     network = patches.inception(file)
     first = metrics.of_pictures(results.metrics)[0]

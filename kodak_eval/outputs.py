@@ -68,7 +68,8 @@ def write_all(
     anchor: str,
     viewer_pictures: int,
     viewer_bpp: float,
-    processes: int | None = None,
+    processes: int = 0,
+    cluster: str | None = None,
     done: Callable[[Shown], None] = lambda shown: None,
 ) -> list[Path]:
     """Write everything into ``folder`` (made if missing) and return the files' paths.
@@ -80,7 +81,8 @@ def write_all(
         anchor: label of the curve that the report's scatter plot opens with.
         viewer_pictures: how many pictures the viewer has, from the first on; 0 for no viewer.
         viewer_bpp: the size that its files are matched to.
-        processes: for the viewer's pictures.
+        processes: for the viewer's pictures, as ``run`` takes them.
+        cluster: likewise.
         done: called after each of them.
 
     """
@@ -90,7 +92,7 @@ def write_all(
     paths = [folder / "results.json", *write_plots(results, folder)]
     pictures = results.dataset.pictures[:viewer_pictures]
     tasks = match_tasks(results, pictures, viewer_bpp)
-    shown = run(tasks, cache_folder, processes=processes, done=done)
+    shown = run(tasks, cache_folder, processes=processes, cluster=cluster, done=done)
     report = folder / "report.html"
     build_report(document, report, anchor=anchor, shown=shown, originals=_originals(pictures), bpp=viewer_bpp)
     return [*paths, report]

@@ -22,8 +22,9 @@ from kodak_eval.curves import Curve, bd_rate_matrix, published_curves
 from kodak_eval.datasets import Dataset
 from kodak_eval.measurement import Measurement
 from kodak_eval.metrics import METRICS
-from kodak_eval.runner import failures_of, usable_cores
+from kodak_eval.runner import failures_of
 from kodak_eval.speed import Speed
+from nicodec.threads import usable_cores
 
 FORMAT = "nicodec-eval 1"
 

@@ -1,13 +1,10 @@
-"""Runs many jobs on several processes; an interrupted run goes on from the cache."""
+"""Runs many jobs on several processes or a cluster; an interrupted run goes on from the cache."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -16,6 +13,7 @@ from kodak_eval.codecs.base import Codec
 from kodak_eval.codecs.compressai_zoo import CompressaiModel
 from kodak_eval.datasets import Dataset
 from kodak_eval.measurement import Job, Measurement
+from nicodec import jobs
 
 Result = TypeVar("Result")
 Made = TypeVar("Made", covariant=True)
@@ -55,16 +53,12 @@ def plan(dataset: Dataset, codecs: Sequence[Codec], metrics: Sequence[str]) -> l
     return sorted(jobs, key=order)
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run(
     tasks: Sequence[Task[Result]],
     cache_folder: Path,
     *,
-    processes: int | None = None,
+    processes: int = 0,
+    cluster: str | None = None,
     done: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Run all tasks, each on one thread, and return their results in the tasks' order.
@@ -72,127 +66,28 @@ def run(
     Args:
         tasks: jobs from ``plan``, or others.
         cache_folder: of ``Cache``; what is in it is not measured again.
-        processes: at a time; the usable cores by default; 1 runs in this process.
+        processes: at a time; 0: one a core; 1 runs in this process.
+        cluster: runs them instead, as ``nicodec.jobs.run`` says; it must see the pictures and the cache.
         done: called with each result.
 
     A process that dies (a crash in an encoder, no memory) costs its own task only: the tasks that
     were under way are tried again alone.
 
     """
-    processes = processes or usable_cores()
     results: dict[int, Result] = {}
-
-    def finish(k: int, result: Result) -> None:
-        results[k] = result
-        done(result)
-
-    if processes == 1:
-        cache = Cache(cache_folder)
-        for k, task in enumerate(tasks):
-            finish(k, task.perform(cache))
-    else:
-        _run_pools(tasks, cache_folder, processes, finish)
-    return [results[k] for k in range(len(tasks))]
+    work = partial(_perform, cache_folder.absolute())
+    with contextlib.closing(jobs.run(work, tasks, processes=processes, cluster=cluster)) as outcomes:
+        for number, outcome in outcomes:
+            if isinstance(outcome, jobs.Died):
+                reason = f"the process died (a crash of the encoder, or no memory left): {outcome.reason}"
+                outcome = tasks[number].failed(reason)
+            results[number] = outcome
+            done(outcome)
+    return [results[number] for number in range(len(tasks))]
 
 
-def _run_pools(
-    tasks: Sequence[Task[Result]],
-    cache_folder: Path,
-    processes: int,
-    finish: Callable[[int, Result], None],
-) -> None:
-    waiting = iter(range(len(tasks)))
-    while True:
-        suspects = _run_pool(tasks, waiting, cache_folder, processes, finish)
-        if suspects is None:
-            return
-        for k in suspects:
-            if _run_pool(tasks, iter([k]), cache_folder, 1, finish) is not None:
-                finish(k, tasks[k].failed("the process died (a crash of the encoder, or no memory left)"))
-
-
-def _run_pool(
-    tasks: Sequence[Task[Result]],
-    waiting: Iterator[int],
-    cache_folder: Path,
-    processes: int,
-    finish: Callable[[int, Result], None],
-) -> list[int] | None:
-    """Run tasks from ``waiting`` until it is empty (None), or a process died (those under way)."""
-    context = multiprocessing.get_context("spawn")
-    under_way: dict[Future[Result], int] = {}
-    pool = ProcessPoolExecutor(processes, context, _start_worker, (str(cache_folder),))
-    with _one_thread_a_library(), pool:
-        try:
-            _submit(pool, tasks, waiting, under_way, 2 * processes)
-            while under_way:
-                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
-                    finish(under_way.pop(future), result)
-                    _submit(pool, tasks, waiting, under_way, 1)
-        except BrokenProcessPool:
-            return sorted(under_way.values())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return None
-
-
-def _submit(
-    pool: ProcessPoolExecutor,
-    tasks: Sequence[Task[Result]],
-    waiting: Iterator[int],
-    under_way: dict[Future[Result], int],
-    count: int,
-) -> None:
-    for _, k in zip(range(count), waiting, strict=False):
-        try:
-            future = pool.submit(_work, tasks[k])
-        except BrokenProcessPool:
-            under_way[Future()] = k  # taken from ``waiting``: it must not be lost
-            raise
-        under_way[future] = k
-
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What numeric libraries read at their import, which in a worker comes before any code of ours."""
-
-
-@contextlib.contextmanager
-def _one_thread_a_library() -> Iterator[None]:
-    """Let processes that start meanwhile inherit one thread for each numeric library."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-_worker_cache: Cache | None = None
-
-
-def _start_worker(cache_folder: str) -> None:
-    global _worker_cache
-    _worker_cache = Cache(Path(cache_folder))
-    limit_threads(1)
-
-
-def _work(task: Task[Result]) -> Result:
-    assert _worker_cache is not None
-    return task.perform(_worker_cache)
-
-
-def limit_threads(threads: int) -> None:
-    """Give torch and the numeric libraries of this process ``threads`` threads."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    import torch
-
-    torch.set_num_threads(threads)
+def _perform(cache_folder: Path, task: Task[Result]) -> Result:
+    return task.perform(Cache(cache_folder))
 
 
 def failures_of(dataset: Dataset, measurements: Iterable[Measurement]) -> list[dict[str, str]]:

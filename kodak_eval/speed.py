@@ -16,6 +16,7 @@ import numpy as np
 
 from kodak_eval.codecs.base import Codec
 from kodak_eval.datasets import Picture
+from nicodec.threads import use_threads
 
 BUDGET_SECONDS = 20.0
 """Once a codec has been timed this long, it is not timed on further pictures."""
@@ -163,6 +164,4 @@ def _time_once(codec: Codec, original: np.ndarray, setting: float) -> tuple[floa
 def _limit_threads_if_torch(codec: Codec, threads: int) -> None:
     """Set torch's threads for codecs that use it; importing it is then part of their loading."""
     if codec.name.startswith(("nicodec-", "compressai-")):
-        from kodak_eval.runner import limit_threads
-
-        limit_threads(threads)
+        use_threads(threads)

@@ -8,6 +8,7 @@ Importing this package loads neither torch nor the weights; the first call does.
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,23 @@ if TYPE_CHECKING:
 
     from nicodec.container import Limits
     from nicodec.model import Model
+    from nicodec.video import VideoReader, VideoWriter, compress_video, decompress_video
 
 __version__ = "0.1.0"
-__all__ = ["Info", "compress", "decompress", "errors", "info", "load"]
+__all__ = [
+    "Info",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "compress",
+    "compress_video",
+    "decompress",
+    "decompress_video",
+    "errors",
+    "info",
+    "load",
+]
+_VIDEO = ("VideoReader", "VideoWriter", "compress_video", "decompress_video")
 
 DEFAULT_CODEC = "hyperprior"
 
@@ -38,7 +53,7 @@ class Info:
         model: name of the model, or None if it is not installed.
         fingerprint: the model's four bytes in hexadecimal.
         grey, alpha: whether the picture is grey, whether it has an alpha plane.
-        size: bytes of the file.
+        file_bytes: bytes of the file.
         bpp: bits of the whole file over pixels.
         sections: bytes of each part of the file.
 
@@ -51,13 +66,44 @@ class Info:
     fingerprint: str
     grey: bool
     alpha: bool
-    size: int
+    file_bytes: int
     bpp: float
     sections: dict[str, int]
 
 
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a clip's .nic file says of itself, without decoding it.
+
+    Attributes:
+        width, height: pixels.
+        quality: 0..100.
+        model: name of the model, or None if it is not installed.
+        fingerprint: the model's four bytes in hexadecimal.
+        frames: how many.
+        seconds: from the first frame's time stamp to the end of the last.
+        rate: frames a second; None for a clip that lasts no time.
+        gop_lengths: frames from each key frame to the next.
+        file_bytes: bytes of the file.
+        bpp: bits of the whole file over pixels of all frames.
+
+    """
+
+    width: int
+    height: int
+    quality: float
+    model: str | None
+    fingerprint: str
+    frames: int
+    seconds: float
+    rate: float | None
+    gop_lengths: tuple[int, ...]
+    file_bytes: int
+    bpp: float
+
+
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
-    """Load a model for repeated use.
+    """Load a model for repeated use; it shares no state with others, and threads may share it.
 
     With glibc, the process from then on keeps up to 1 GiB of what it frees (`nicodec.memory`).
 
@@ -67,6 +113,7 @@ def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | 
 
     Raises:
         UnknownModelError: no such model, or its weights cannot be read.
+        DeviceError: there is no such device.
 
     """
     from nicodec.model import Model
@@ -80,10 +127,11 @@ def compress(
     quality: float | None = None,
     *,
     bpp: float | None = None,
-    size: int | None = None,
+    max_bytes: int | None = None,
     psnr: float | None = None,
     codec: str | os.PathLike[str] = DEFAULT_CODEC,
-    **encoder: Any,
+    device: str | torch.device = "cpu",
+    **options: Any,
 ) -> bytes:
     """Compress a picture into the bytes of a .nic file.
 
@@ -92,77 +140,128 @@ def compress(
             [0, 1].
         quality: 0 (smallest) to 100 (best), in half steps; 50 unless one of the other three is given.
         bpp: most bits a pixel of the whole file.
-        size: most bytes of the whole file.
+        max_bytes: most bytes of the whole file.
         psnr: least PSNR in dB (RGB, 8 bits).
         codec: name of a model, or its folder.
-        encoder: further arguments of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one
-            or two minutes a megapixel for files some percent smaller, 8 half as long; 1 to 3 half as long as the
-            others, 7 among them, for files some percent larger), `gaussians` of "splat".
+        device: torch device that the networks run on.
+        options: of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one or two minutes a megapixel
+            for files some percent smaller, 8 half as long; 1 to 3 half as long as the others, 7 among them, for
+            files some percent larger), `gaussians`, `iterations` and `seconds` of "splat".
 
     Raises:
-        QualityError: a number is out of range or cannot be reached.
+        QualityError: a number is out of range or cannot be reached, or there is no such option.
         InputError: not a picture.
         LimitError: too many pixels.
         UnknownModelError: no such model.
+        DeviceError: there is no such device.
 
     """
-    return load(codec).compress(image, quality, bpp=bpp, size=size, psnr=psnr, **encoder)
+    from nicodec import media
+    from nicodec.shared import shared_model
+
+    media.refuse_clip(image)
+    return shared_model(codec, device).compress(image, quality, bpp=bpp, max_bytes=max_bytes, psnr=psnr, **options)
 
 
-def decompress(data: Any, *, limits: Limits | None = None, size: tuple[int, int] | None = None) -> Image.Image:
+def decompress(
+    data: Any,
+    *,
+    limits: Limits | None = None,
+    draw_size: tuple[int, int] | None = None,
+    partial: bool = False,
+    device: str | torch.device = "cpu",
+) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
 
     Args:
         data: the bytes of a file, a path, or a binary file.
         limits: what a file may ask for.
-        size: width, height to draw the picture at; for files of codecs that have no pixels of their own
+        draw_size: width, height to draw the picture at; for files of codecs that have no pixels of their own
             ("splat").
+        partial: decode what is whole of a file of packets that was cut short or damaged.
+        device: torch device that the networks run on.
 
     Raises:
         QualityError: a size is given for a codec that cannot draw at any.
+        InputError: there is no such file.
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
         LimitError: it is larger than the limits allow.
+        DeviceError: there is no such device.
 
     """
     from nicodec import container
-    from nicodec.model import Model
-    from nicodec.zoo import find_model
 
-    raw, limits = read_bytes(data), limits or container.DEFAULT_LIMITS
-    header = container.read_picture(raw, limits).header
-    return Model(find_model(header.model)).decompress(raw, limits=limits, size=size)
+    limits = limits or container.DEFAULT_LIMITS
+    stored = container.read_picture(read_bytes(data), limits, partial)
+    from nicodec import media
+    from nicodec.shared import shared_model
+
+    model = shared_model(stored.header.model, device)
+    return media.to_pil(model.decode_file(stored, limits, draw_size))
 
 
-def info(data: Any) -> Info:
+def info(data: Any) -> Info | VideoInfo:
     """Tell what a .nic file holds, without decoding it and without torch.
 
     Args:
         data: the bytes of a file, a path, or a binary file.
 
     Raises:
+        InputError: there is no such file.
         StreamError: as `decompress`.
 
     """
     from nicodec import container
     from nicodec.zoo import find_model
 
+    def name_of(fingerprint: bytes) -> str | None:
+        try:
+            return find_model(fingerprint).name
+        except errors.UnknownModelError:
+            return None
+
     raw = read_bytes(data)
-    stored = container.read_picture(raw, container.Limits(0, 0))
-    header = stored.header
-    try:
-        model = find_model(header.model).name
-    except errors.UnknownModelError:
-        model = None
+    no_limits = container.Limits(0, 0, 0)
+    if container.read_kind(raw) == container.Kind.CLIP:
+        clip = container.clip_info(io.BytesIO(raw), no_limits)
+        return VideoInfo(
+            width=clip.header.width,
+            height=clip.header.height,
+            quality=clip.header.quality / 2,
+            model=name_of(clip.header.model),
+            fingerprint=clip.header.model.hex(),
+            frames=clip.frames,
+            seconds=float(clip.duration),
+            rate=float(clip.rate) if clip.rate else None,
+            gop_lengths=clip.gop_lengths,
+            file_bytes=len(raw),
+            bpp=8 * len(raw) / (clip.header.width * clip.header.height * max(1, clip.frames)),
+        )
+    parsed = container.parse_picture(raw, no_limits)
+    stored, header = parsed.picture, parsed.header
     return Info(
         width=header.width,
         height=header.height,
         quality=header.quality / 2,
-        model=model,
+        model=name_of(header.model),
         fingerprint=header.model.hex(),
         grey=stored.grey,
         alpha=stored.alpha is not None,
-        size=len(raw),
+        file_bytes=len(raw),
         bpp=8 * len(raw) / (header.width * header.height),
-        sections=container.section_sizes(raw),
+        sections=parsed.sizes,
     )
+
+
+def __getattr__(name: str) -> Any:
+    """Names of `nicodec.video`, which loads torch."""
+    if name in _VIDEO:
+        from nicodec import video
+
+        return getattr(video, name)
+    raise AttributeError(f"module 'nicodec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_VIDEO})

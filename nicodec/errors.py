@@ -7,7 +7,7 @@ prints the message and exits with the class's `exit_code`:
 |-----------|------------------------------|----------------------------------------|
 | 0         | (none)                       | done                                   |
 | 1         | NicodecError, OutputError    | failed; the target cannot be written   |
-| 2         | QualityError                 | a parameter is out of range            |
+| 2         | QualityError, DeviceError    | a parameter is out of range            |
 | 3         | InputError                   | not a picture, unsupported, unreadable |
 | 4         | StreamError and its children | the .nic file cannot be decoded        |
 | 5         | LimitError                   | larger than the reader's limits        |
@@ -16,6 +16,7 @@ prints the message and exits with the class's `exit_code`:
 
 NicodecError
 ├── QualityError (also a ValueError)
+├── DeviceError
 ├── InputError
 ├── StreamError
 │   ├── NotNicodecError
@@ -38,6 +39,12 @@ class NicodecError(Exception):
 
 class QualityError(NicodecError, ValueError):
     """A parameter value, such as the quality, is out of its range."""
+
+    exit_code = 2
+
+
+class DeviceError(NicodecError):
+    """There is no such torch device, or it cannot be used here."""
 
     exit_code = 2
 

@@ -1,29 +1,33 @@
-"""A model in memory: pictures to .nic bytes and back."""
+"""A model in memory: pictures and tensors to .nic bytes and back."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import functools
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from nicodec import container, media
-from nicodec.errors import QualityError
+from nicodec import checks, container, media
+from nicodec.codecs.base import PictureCodec, Watch
+from nicodec.codecs.options import Options
+from nicodec.entropy.coder import Stream
+from nicodec.errors import CorruptError, InputError, QualityError
+from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
-from nicodec.processor import prefers_bfloat16
-from nicodec.search import QUALITY_STEPS, search_all, search_few
+from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
+from nicodec.reading import read_bytes
+from nicodec.search import search_all, search_few
+from nicodec.threads import guard_forks
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
-if TYPE_CHECKING:
-    from nicodec.codecs.base import Codec
-
-QUALITY_DEFAULT = 50
 SIZE_MARGIN, SIZE_SLOPE = math.log(1 / 0.96), 0.021
 """A slow encoder is content with a file of 96 % of the size allowed; what a half step adds, as a logarithm."""
 
@@ -32,43 +36,44 @@ PSNR_MARGIN, PSNR_SLOPE = 0.25, 0.08
 
 LUMA = (0.299, 0.587, 0.114)
 
+_Job = Callable[[Quality], bytes]
+"""Compresses a picture with a quality."""
 
-def half_steps(quality: float) -> int:
-    """Quality 0..100 in half steps, 0..200.
+EVERY_FILE_BYTES = 64
+"""Bytes that a file counts as longer when what it may draw is bounded, so that small pictures always may."""
 
-    Raises:
-        QualityError: it is no number from 0 to 100.
-
-    """
-    if not isinstance(quality, (int, float)) or not 0 <= quality <= 100:
-        raise QualityError(f"quality {quality!r} is out of range: give a number from 0 (small) to 100 (best)")
-    return round(2 * quality)
-
-
-@contextlib.contextmanager
-def _fast_float(device: torch.device) -> Any:
-    """Run float layers in bfloat16 where that is faster; symbols do not depend on it."""
-    fast = prefers_bfloat16(device.type)
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
-        yield
+TOLERANCE = 1e-3
+"""How far outside of [0, 1] a tensor's values may lie; they are clamped."""
 
 
 class Model:
-    """A trained codec, loaded once for many pictures.
+    """A trained codec, loaded once for many pictures. Get one from `nicodec.load`.
 
-    Get one from `nicodec.load`. Not for use by several threads at once.
+    Several threads may use one at once. Two models share no state, even if they have the same weights.
+
+    Attributes:
+        entry: name, fingerprint and folder.
+        device: where the networks run.
+        codec: the network.
+
     """
 
     def __init__(self, entry: ModelEntry, device: str | torch.device = "cpu") -> None:
         keep_freed_memory()
+        guard_forks()
         self.entry = entry
-        self.device = torch.device(device)
-        self.codec: Codec = load_codec(entry, str(device))
+        self.device = usable_device(device)
+        codec = load_codec(entry, self.device)
+        if not isinstance(codec, PictureCodec):
+            raise InputError(f"{entry.name} codes {codec.medium}s, not pictures; use nicodec.compress_video")
+        self.codec = codec
 
     @property
     def name(self) -> str:
         """Name of the model."""
         return self.entry.name
+
+    # Pictures
 
     def compress(
         self,
@@ -76,9 +81,10 @@ class Model:
         quality: float | None = None,
         *,
         bpp: float | None = None,
-        size: int | None = None,
+        max_bytes: int | None = None,
         psnr: float | None = None,
-        **encoder: Any,
+        watch: Watch | None = None,
+        **options: Any,
     ) -> bytes:
         """Compress a picture.
 
@@ -87,9 +93,10 @@ class Model:
                 [0, 1].
             quality: 0 (smallest) to 100 (best), in half steps; 50 unless given. At most one of the four:
             bpp: most bits a pixel, whole file.
-            size: most bytes, whole file.
+            max_bytes: most bytes, whole file.
             psnr: least PSNR in dB (RGB, 8 bits).
-            encoder: further arguments of the codec's `encode`, see `nicodec.compress`.
+            watch: told how a long encode goes.
+            options: of the codec's encoder, see `nicodec.compress`.
 
         Returns:
             The bytes of a .nic file.
@@ -100,137 +107,271 @@ class Model:
             LimitError: too many pixels.
 
         """
-        given = [
-            name for name, v in (("quality", quality), ("bpp", bpp), ("size", size), ("psnr", psnr)) if v is not None
-        ]
+        goals = {"quality": quality, "bpp": bpp, "max_bytes": max_bytes, "psnr": psnr}
+        given = [name for name, value in goals.items() if value is not None]
         if len(given) > 1:
             raise QualityError(f"{' and '.join(given)} given: choose one")
+        asked = self.codec.Options.of(self.name, options)
+        fixed = Quality.of(QUALITY_DEFAULT if quality is None else quality)
+        bpp = None if bpp is None else checks.number("bpp", bpp, 0, math.inf)
+        max_bytes = None if max_bytes is None else checks.whole_number("max_bytes", max_bytes, 1)
+        psnr = None if psnr is None else checks.number("psnr", psnr, 0, math.inf)
         picture = image if isinstance(image, media.Picture) else media.read_picture(image)
+        job = functools.partial(self._compress, picture, options=asked, watch=watch)
         if bpp is not None:
-            size = math.floor(bpp * picture.width * picture.height / 8)
-        if size is not None:
-            return self._search_size(picture, size, encoder)
+            max_bytes = math.floor(bpp * picture.width * picture.height / 8)
+        if max_bytes is not None:
+            return _search_size(job, max_bytes, asked.slow)
         if psnr is not None:
-            return self._search_psnr(picture, psnr, encoder)
-        return self._compress(picture, half_steps(QUALITY_DEFAULT if quality is None else quality), encoder)
+            return self._search_psnr(job, picture, psnr, asked.slow)
+        return job(fixed)
 
-    def _compress(self, picture: media.Picture, quality: int, encoder: dict[str, Any]) -> bytes:
-        x = self._pad(_to_tensor(picture).to(self.device))
-        with _fast_float(self.device):
-            payload, checksum = self.codec.encode(x, torch.tensor([quality], device=self.device), **encoder)
-        return container.write_picture(
-            container.Picture(
-                header=container.Header(self.entry.fingerprint, picture.width, picture.height, quality),
-                payload=payload,
-                symbol_checksum=checksum,
-                grey=picture.is_grey,
-                alpha=None if picture.alpha is None else media.encode_alpha(picture.alpha),
-                icc=picture.icc,
-                exif=picture.exif,
-                xmp=picture.xmp,
-            )
+    def _compress(self, picture: media.Picture, quality: Quality, *, options: Options, watch: Watch | None) -> bytes:
+        (streams,) = self._encode(_to_tensor(picture), [quality], options, watch)
+        header = container.Header(self.entry.fingerprint, picture.width, picture.height, quality.half_steps)
+        return self._file_of(
+            header,
+            streams,
+            grey=picture.is_grey,
+            alpha=None if picture.alpha is None else media.encode_alpha(picture.alpha),
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
         )
 
-    def _pad(self, x: Tensor) -> Tensor:
-        right, bottom = -x.shape[3] % self.codec.alignment, -x.shape[2] % self.codec.alignment
-        return F.pad(x, (0, right, 0, bottom), mode="replicate")
+    def _encode(
+        self, x: Tensor, qualities: Sequence[Quality], options: Options, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """Streams of pictures (B, 3, H, W) of any size."""
+        align = self.codec.alignment
+        right, bottom = -x.shape[3] % align, -x.shape[2] % align
+        x = F.pad(x.to(self.device), (0, right, 0, bottom), mode="replicate")
+        quality = torch.tensor([each.half_steps for each in qualities], device=self.device)
+        with fast_float(self.device):
+            return self.codec.encode(x, quality, options, watch)
 
-    def _search_size(self, picture: media.Picture, size: int, encoder: dict[str, Any]) -> bytes:
-        """The best quality whose file has at most `size` bytes."""
-
-        def attempt(q: int) -> tuple[bytes, float]:
-            data = self._compress(picture, q, encoder)
-            return data, math.log(size / len(data))
-
-        few = self.codec.is_slow(**encoder)
-        data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if few else search_all(attempt)
-        if data is None:
-            smallest = len(self._compress(picture, 0, encoder))
-            raise QualityError(
-                f"{size} bytes cannot be reached: the smallest file of this picture has {smallest}; scale the "
-                "picture down, or drop its metadata"
-            )
-        return data
-
-    def _search_psnr(self, picture: media.Picture, psnr: float, encoder: dict[str, Any]) -> bytes:
+    def _search_psnr(self, job: _Job, picture: media.Picture, psnr: float, slow: bool) -> bytes:
         """The smallest file whose PSNR is at least `psnr` dB."""
 
         def attempt(q: int) -> tuple[bytes, float]:
-            data = self._compress(picture, QUALITY_STEPS - q, encoder)
-            decoded = self._decode(container.read_picture(data, container.Limits(0, 0)))
-            error = np.mean((decoded.astype(np.float64) - picture.pixels) ** 2)
+            data = job(Quality(HALF_STEPS_MAX - q))
+            decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
+            error = np.mean((decoded.astype(np.float64) - picture.as_uint8()) ** 2)
             return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
 
-        few = self.codec.is_slow(**encoder)
-        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if few else search_all(attempt)
+        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if slow else search_all(attempt)
         if data is None:
-            raise QualityError(f"{psnr} dB cannot be reached on this picture, not even at quality 100")
+            raise QualityError(f"{psnr:g} dB cannot be reached on this picture, not even at quality 100")
         return data
 
     def decompress(
         self,
-        data: bytes,
+        data: Any,
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
-        size: tuple[int, int] | None = None,
+        draw_size: tuple[int, int] | None = None,
+        partial: bool = False,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        return media.to_pil(self.decompress_picture(data, limits=limits, size=size))
+        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, partial=partial)
+        return media.to_pil(picture)
 
     def decompress_picture(
         self,
-        data: bytes,
+        data: Any,
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
-        size: tuple[int, int] | None = None,
+        draw_size: tuple[int, int] | None = None,
+        partial: bool = False,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        stored = container.read_picture(data, limits)
+        return self.decode_file(container.read_picture(read_bytes(data), limits, partial), limits, draw_size)
+
+    def decode_file(
+        self, stored: container.Picture, limits: container.Limits, draw_size: tuple[int, int] | None = None
+    ) -> media.Picture:
+        """Like `decompress_picture`, of a file that has been read."""
+        self._check_own(stored)
+        self._check_work(stored, limits)
         header = stored.header
-        if header.model != self.entry.fingerprint:
-            find_model(header.model)
-            raise QualityError(f"the file was written by model {header.model.hex()}, not by {self.name}")
-        if size is not None:
-            if not self.codec.resizable:
-                raise QualityError(
-                    f"{self.name} pictures have one size; decompress it, then scale it with another tool"
-                )
-            limits.check_pixels(*size)
-        pixels = self._decode(stored, size)
+        drawn = None if draw_size is None else checks.width_and_height("draw_size", draw_size)
+        if drawn is not None:
+            limits.check_pixels(*drawn)
+        pixels = self._pixels(stored, drawn)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
-            if size is not None:
-                alpha = np.asarray(Image.fromarray(alpha).resize(size))
+            if drawn is not None:
+                alpha = np.asarray(Image.fromarray(alpha).resize(drawn))
         return media.Picture(pixels, alpha, stored.icc, stored.exif, stored.xmp)
 
-    def _decode(self, stored: container.Picture, drawn: tuple[int, int] | None = None) -> np.ndarray:
-        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
+    def _check_own(self, stored: container.Picture) -> None:
+        """Raise unless this model wrote the file."""
+        if stored.header.model != self.entry.fingerprint:
+            other = find_model(stored.header.model).name
+            raise QualityError(
+                f"the file was written by model {stored.header.model.hex()} ({other}), not by {self.name}; "
+                "use nicodec.decompress, which finds the model"
+            )
+
+    def _check_work(self, stored: container.Picture, limits: container.Limits) -> None:
+        """Raise unless the file's bytes are enough for its pixels, and its packets for a picture."""
         header = stored.header
-        width, height = drawn or (header.width, header.height)
-        options = {"drawn": (height, width)} if drawn else {}
+        if limits.pixels:
+            bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
+            bound.check_work(header.width, header.height, stored.payload_bytes + EVERY_FILE_BYTES)
+        if stored.packet_count and not _streams_of(stored):
+            raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
+
+    def _pixels(self, stored: container.Picture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
+        with fast_float(self.device):
+            x = self._decode([stored], drawn)[0]
+            if stored.grey:
+                x = _grey(x)
+            levels = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
+        return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+    def _decode(self, files: Sequence[container.Picture], drawn: tuple[int, int] | None = None) -> Tensor:
+        """(B, 3, H, W) float32, about 0..1, of files of one size."""
+        header = files[0].header
         align = self.codec.alignment
         size = (-(-header.height // align) * align, -(-header.width // align) * align)
-        with _fast_float(self.device):
-            quality = torch.tensor([header.quality], device=self.device)
-            x = self.codec.decode(stored.payload, stored.symbol_checksum, size, quality, **options)
-            x = x[0, :, :height, :width].float()
-            if stored.grey:
-                x = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(0, keepdim=True)
-            x = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
-        return np.ascontiguousarray(x.permute(1, 2, 0).cpu().numpy())
+        quality = torch.tensor([stored.header.quality for stored in files], device=self.device)
+        streams = [_streams_of(stored) for stored in files]
+        if drawn is not None:
+            return self.codec.draw(streams, size, quality, (drawn[1], drawn[0])).float()
+        return self.codec.decode(streams, size, quality)[:, :, : header.height, : header.width].float()
 
-    def compress_batch(self, x: Tensor, quality: float = QUALITY_DEFAULT) -> list[bytes]:
-        """One file for each picture of a float tensor (B, 3, H, W) in [0, 1]."""
-        return [self.compress(picture, quality) for picture in x]
+    def _file_of(self, header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
+        """The bytes of a .nic file."""
+        if self.codec.packets is None:
+            (stream,) = streams
+            sections |= {"payload": stream.data, "symbol_checksum": stream.checksum}
+        else:
+            kind = container.PacketType[self.codec.packets.name]
+            sections["packets"] = tuple(
+                container.Packet(kind, number, stream.data, stream.checksum) for number, stream in enumerate(streams)
+            )
+        return container.write_picture(container.Picture(header=header, **sections))
 
-    def decompress_batch(self, files: Sequence[bytes]) -> list[Tensor]:
-        """Float tensors (3, H, W) in [0, 1], on the model's device, one for each file."""
-        pictures = [self.decompress_picture(data).pixels for data in files]
-        return [torch.from_numpy(p).to(self.device).permute(2, 0, 1).float() / 255 for p in pictures]
+    # Tensors
+
+    def encode_tensor(
+        self, x: Tensor, quality: float | Sequence[float] = QUALITY_DEFAULT, **options: Any
+    ) -> list[bytes]:
+        """Compress a batch of pictures, all at once through the networks.
+
+        Args:
+            x: (B, 3, H, W), floats in [0, 1], on any device.
+            quality: 0..100, one for all or one for each.
+            options: of the codec's encoder, see `nicodec.compress`.
+
+        Returns:
+            The bytes of B .nic files.
+
+        Raises:
+            InputError: x is no such tensor.
+            QualityError: a quality or an option is out of range.
+
+        """
+        asked = self.codec.Options.of(self.name, options)
+        x = _checked_batch(x)
+        qualities = _qualities(quality, len(x))
+        height, width = x.shape[2:]
+        return [
+            self._file_of(container.Header(self.entry.fingerprint, width, height, each.half_steps), streams)
+            for each, streams in zip(qualities, self._encode(x, qualities, asked), strict=True)
+        ]
+
+    def decode_tensor(self, files: Sequence[Any], *, limits: container.Limits = container.DEFAULT_LIMITS) -> Tensor:
+        """Decompress a batch of files of one size, all at once through the networks.
+
+        Args:
+            files: B files: bytes, paths or binary files. Alpha and metadata are not looked at.
+            limits: what each file may ask for.
+
+        Returns:
+            (B, 3, H, W) float32 in [0, 1] on the model's device, not rounded to 8 bits.
+
+        Raises:
+            InputError: there is no file, or their sizes differ.
+            StreamError, QualityError, LimitError: as `nicodec.decompress`.
+
+        """
+        if isinstance(files, (str, bytes, bytearray)) or not isinstance(files, Sequence) or not files:
+            raise InputError("give a list of at least one file: bytes, paths or binary files")
+        stored = [container.read_picture(read_bytes(data), limits) for data in files]
+        sizes = sorted({(each.header.width, each.header.height) for each in stored})
+        if len(sizes) > 1:
+            raise InputError(f"the files have several sizes, such as {sizes[0]} and {sizes[1]}; give those of one")
+        for each in stored:
+            self._check_own(each)
+            self._check_work(each, limits)
+        with fast_float(self.device):
+            x = self._decode(stored)
+            for number, each in enumerate(stored):
+                if each.grey:
+                    x[number] = _grey(x[number])
+        return x.clamp(0, 1).clone()  # clone: not of inference mode, so that gradients may follow
+
+
+def _search_size(job: _Job, max_bytes: int, slow: bool) -> bytes:
+    """The best quality whose file has at most `max_bytes`."""
+
+    def attempt(q: int) -> tuple[bytes, float]:
+        data = job(Quality(q))
+        return data, math.log(max(max_bytes, 1) / len(data))
+
+    data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if slow else search_all(attempt)
+    if data is None:
+        smallest = len(job(Quality(0)))
+        raise QualityError(
+            f"{max_bytes} bytes cannot be reached: the smallest file of this picture has {smallest}; scale the "
+            "picture down, or drop its metadata"
+        )
+    return data
+
+
+def _streams_of(stored: container.Picture) -> tuple[Stream, ...]:
+    """The payload, or the packets up to the first that is lost."""
+    if not stored.packet_count:
+        return (Stream(stored.payload, stored.symbol_checksum),)
+    whole = [p for place, p in enumerate(stored.packets) if p.number == place]
+    return tuple(Stream(packet.data, packet.symbol_checksum) for packet in whole)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """(1, H, W) of (3, H, W)."""
+    return (x * torch.tensor(LUMA, dtype=torch.float32, device=x.device)[:, None, None]).sum(0, keepdim=True)
 
 
 def _to_tensor(picture: media.Picture) -> Tensor:
     """(1, 3, H, W) float32 in [0, 1]; grey is repeated."""
-    x = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None].float() / 255
-    return x.expand(1, 3, -1, -1)
+    white = np.iinfo(picture.pixels.dtype).max
+    x = torch.from_numpy(picture.pixels.astype(np.int32) if white > 255 else picture.pixels)
+    return (x.permute(2, 0, 1)[None].float() / white).expand(1, 3, -1, -1)
+
+
+def _checked_batch(x: object) -> Tensor:
+    """A tensor that a user gave, as float32 (B, 3, H, W) within [0, 1]."""
+    form = "give a float tensor (B, 3, H, W) in [0, 1]"
+    if not isinstance(x, Tensor):
+        raise InputError(f"a {type(x).__name__} is no tensor: {form}")
+    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape or not x.is_floating_point():
+        raise InputError(f"{x.dtype} tensor of shape {tuple(x.shape)}: {form}")
+    x = x.detach().float()
+    low, high = float(x.min()), float(x.max())
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # so that NaN is refused too
+        raise InputError(f"tensor of values from {low:g} to {high:g}: {form}")
+    return x.clamp(0, 1)
+
+
+def _qualities(quality: object, count: int) -> list[Quality]:
+    if isinstance(quality, Tensor):
+        quality = quality.tolist()
+    if isinstance(quality, (list, tuple)):
+        if len(quality) != count:
+            raise QualityError(f"{len(quality)} qualities for {count} pictures; give one for all, or one for each")
+        return [Quality.of(each) for each in quality]
+    return [Quality.of(quality)] * count

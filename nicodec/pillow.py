@@ -5,14 +5,14 @@
     with Image.open("photo.nic") as image:  # reads the header and the metadata
         image.load()                        # decodes
 
-Importing this module registers the format NICODEC and loads no torch; the first picture decoded or saved does.
+Importing this module registers the format NICODEC, also under the name NIC, and loads no torch; the first picture
+decoded or saved does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 from collections.abc import Iterator
 from typing import IO, Any
@@ -24,13 +24,13 @@ from nicodec import container, media
 from nicodec.errors import NicodecError, NotNicodecError
 
 FORMAT = "NICODEC"
+FORMAT_ALIAS = "NIC"  # what programs that take a file's suffix for its format ask for
 SUFFIX = ".nic"
 MIME_TYPE = "image/x-nicodec"
 
 _NO_PIXEL_LIMIT = container.Limits(pixels=0)  # Pillow makes its own check once it knows the size
 _FIELDS = {"icc_profile": "icc", "exif": "exif", "xmp": "xmp"}  # names in `info` and in a `Picture`
-_RANGES = {"quality": (0, 100), "bpp": (0, math.inf), "size": (1, math.inf), "psnr": (0, math.inf), "effort": (1, 9)}
-_WHOLE = ("size", "effort")
+_GOALS = ("quality", "bpp", "max_bytes", "psnr")
 
 
 class NicodecImageFile(ImageFile.ImageFile):
@@ -70,17 +70,18 @@ class NicodecImageFile(ImageFile.ImageFile):
         if stored.xmp:
             self.info["xmp"] = stored.xmp
         self._data = data
-        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        # There are no tiles, which would be read piece by piece with a decoder of Pillow's: `load` does it all, and
+        # Pillow's incremental parser waits for the whole file.
 
-    def load(self) -> Image.core.PixelAccess | None:
+    def load(self) -> Any:
         """Decode the picture, the first time; see the class for what it raises."""
-        if self.tile and self._data is not None:
+        if self._data is not None:
             try:
                 decoded = nicodec.decompress(self._data, limits=_NO_PIXEL_LIMIT)
             except NicodecError as error:
                 raise _os_error(error, self.filename) from error
             self.im = decoded.im
-            self.tile, self._data = [], None
+            self._data = None
             if self.fp and self._exclusive_fp:
                 self.fp.close()
             self.fp = None
@@ -100,8 +101,8 @@ def _os_error(error: NicodecError, filename: str | bytes | None) -> OSError:
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Write an image; the keywords of `Image.save` are those of `nicodec.compress`, and the metadata.
 
-    `quality` (0..100), `bpp`, `size` or `psnr`: at most one; 50 without any. `effort`: 1 to 9.
-    `codec`: a model's name or folder.
+    `quality` (0..100), `bpp`, `max_bytes` or `psnr`: at most one; 50 without any. `codec`: a model's name or
+    folder; `device`; and the options of the codec's encoder, such as `effort`. Others are left alone, as Pillow does.
     `icc_profile`, `exif` (bytes or `Image.Exif`) and `xmp` (bytes or str) are taken from the image's `info`
     unless given; None or b"" leaves them out. The pixels are turned upright as the EXIF orientation says.
     Modes are converted as `nicodec.media.read_picture` does, with its warnings.
@@ -111,30 +112,30 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         OSError: the picture cannot be compressed; the `NicodecError` is its cause.
 
     """
-    options = image.encoderinfo
-    numbers = {name: options[name] for name in _RANGES if options.get(name) is not None}
-    for name, value in numbers.items():
-        low, high = _RANGES[name]
-        number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            kind = "whole number" if name in _WHOLE else "number"
-            limits = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
-            raise ValueError(f"{name} {value!r}: give a {kind} {limits}")
-    codec = options.get("codec", nicodec.DEFAULT_CODEC)
-    if not isinstance(codec, (str, os.PathLike)):
-        raise ValueError(f"codec {codec!r}: give the name of a model, or its folder")
-    given = _given_metadata(options)
+    given = _given_metadata(image.encoderinfo)
     try:
+        arguments = _arguments(image.encoderinfo)
         with _replaced_metadata(image, {name: value for name, value in given.items() if value}) as source:
             picture = media.read_picture(source, max_pixels=None)
         # What is left out is dropped only now: the orientation and the profile were needed for the pixels.
         left_out: dict[str, Any] = {_FIELDS[name]: None for name in given if not given[name]}
         picture = dataclasses.replace(picture, **left_out)
-        file.write(nicodec.compress(picture, codec=codec, **numbers))
+        file.write(nicodec.compress(picture, **arguments))
     except NicodecError as error:
         if isinstance(error, ValueError):
             raise
         raise _os_error(error, filename) from error
+
+
+def _arguments(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Those keywords of `save` that `nicodec.compress` takes; None counts as not given."""
+    from nicodec.codecs import family
+    from nicodec.zoo import family_of, find_model
+
+    codec = keywords.get("codec") or nicodec.DEFAULT_CODEC
+    options = family(family_of(find_model(codec))).Options.described()
+    names = (*_GOALS, "codec", "device", *(option.name for option in options))
+    return {name: keywords[name] for name in names if keywords.get(name) is not None}
 
 
 def _given_metadata(options: dict[str, Any]) -> dict[str, bytes]:
@@ -170,7 +171,8 @@ def _replaced_metadata(image: Image.Image, given: dict[str, bytes]) -> Iterator[
         image.info = before
 
 
-Image.register_open(FORMAT, NicodecImageFile, _accept)
-Image.register_save(FORMAT, _save)
+for _name in (FORMAT, FORMAT_ALIAS):
+    Image.register_open(_name, NicodecImageFile, _accept)
+    Image.register_save(_name, _save)
+    Image.register_mime(_name, MIME_TYPE)
 Image.register_extension(FORMAT, SUFFIX)
-Image.register_mime(FORMAT, MIME_TYPE)

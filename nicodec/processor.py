@@ -16,7 +16,10 @@ def prefers_bfloat16(device_type: str) -> bool:
     """
     if device_type != "cpu":
         return device_type == "cuda"
-    if torch.cpu._is_amx_tile_supported():
+    try:
+        capabilities = torch.cpu.get_capabilities()
+    except AttributeError:  # an older torch does not tell; float32 is never wrong
+        return False
+    if capabilities.get("amx_bf16"):
         return True
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 has none
-    return torch.cpu._is_avx512_bf16_supported() and "Intel" not in capabilities.get("cpu_name", "")
+    return bool(capabilities.get("avx512_bf16")) and "Intel" not in str(capabilities.get("cpu_name", ""))

@@ -8,6 +8,7 @@ yourself can be used by name too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,9 +18,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nicodec.codecs.registry import build_codec, family, family_names
 from nicodec.errors import UnknownModelError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from nicodec.codecs.base import Codec
@@ -33,12 +36,6 @@ PACKAGED: dict[str, tuple[str, str]] = {
 }
 
 
-WITHOUT_WEIGHTS: dict[str, str] = {
-    # fingerprint: name and codec family. Append only. The bytes are the SHA-256's first of "nicodec splat 1".
-    "a517fb79": "splat",
-}
-
-
 @dataclass(frozen=True)
 class ModelEntry:
     """An installed model.
@@ -46,86 +43,133 @@ class ModelEntry:
     Attributes:
         name: what users type.
         fingerprint: 4 bytes that files name it by.
-        folder: where weights, recipe and card are.
+        folder: where weights, recipe and card are; None for a family whose files explain themselves, whose name
+            is the model's.
 
     """
 
     name: str
     fingerprint: bytes
-    folder: Path
+    folder: Path | None
 
     @property
     def weights(self) -> Path | None:
-        """The weight file; None for a codec whose files explain themselves."""
-        return None if self.fingerprint.hex() in WITHOUT_WEIGHTS else self.folder / WEIGHTS_NAME
+        """The weight file; None for a family whose files explain themselves."""
+        return None if self.folder is None else self.folder / WEIGHTS_NAME
 
 
 def fingerprint_of(weights: Path) -> bytes:
-    """First four bytes of the SHA-256 of a weight file."""
+    """First four bytes of the SHA-256 of a weight file; computed once as long as the file stays as it is."""
+    about = weights.stat()
+    return _fingerprint_of(weights, about.st_mtime_ns, about.st_size)
+
+
+@cache
+def _fingerprint_of(weights: Path, changed: int, size: int) -> bytes:
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()[:FINGERPRINT_BYTES]
+
+
+def fingerprint_without_weights(family: str) -> bytes:
+    """What files of a family without weights name their model by: from the SHA-256 of "nicodec FAMILY 1"."""
+    return hashlib.sha256(f"nicodec {family} 1".encode()).digest()[:FINGERPRINT_BYTES]
 
 
 def _package_folder() -> Path:
     return Path(str(resources.files("nicodec_models")))
 
 
-def installed_models() -> list[ModelEntry]:
+def models_with_weights() -> list[ModelEntry]:
     """The package's models, then those of NICODEC_MODELS (folders of model folders), without torch."""
     root = _package_folder()
     entries = [ModelEntry(name, bytes.fromhex(key), root / folder) for key, (name, folder) in PACKAGED.items()]
-    entries += [ModelEntry(name, bytes.fromhex(key), root / name) for key, name in WITHOUT_WEIGHTS.items()]
     for place in filter(None, os.environ.get("NICODEC_MODELS", "").split(os.pathsep)):
         for weights in sorted(Path(place).glob(f"*/{WEIGHTS_NAME}")):
-            entries.append(ModelEntry(weights.parent.name, fingerprint_of(weights), weights.parent))
+            with contextlib.suppress(OSError):  # it went, or may not be read
+                entries.append(ModelEntry(weights.parent.name, fingerprint_of(weights), weights.parent))
+    return entries
+
+
+def installed_models() -> list[ModelEntry]:
+    """All models that can encode: those with weights, and the families that need none."""
+    entries = models_with_weights()
+    for name in family_names():
+        if not family(name).needs_weights:
+            entries.append(ModelEntry(name, fingerprint_without_weights(name), None))
     return entries
 
 
 def find_model(key: str | bytes | os.PathLike[str]) -> ModelEntry:
-    """Find a model by name, by fingerprint (bytes), or by the path of its folder.
+    """Find a model by name, by fingerprint (bytes), or by the path of its folder, without torch.
 
     Raises:
         UnknownModelError: nothing of that name or fingerprint is installed.
 
     """
-    entries = installed_models()
+    entries = models_with_weights()
+    bare = [ModelEntry(name, fingerprint_without_weights(name), None) for name in family_names()]
     if isinstance(key, bytes):
-        for entry in entries:
+        for entry in entries + bare:
             if entry.fingerprint == key:
                 return entry
         raise UnknownModelError(
             f"model {key.hex()} is not installed: update nicodec, or put the model's folder into a folder that "
             "NICODEC_MODELS lists"
         )
-    for entry in reversed(entries):  # of two weights of one name, the newest writes
+    if not isinstance(key, (str, os.PathLike)):
+        raise UnknownModelError(f"{key!r} names no model; give a name of `nicodec models`, or a model's folder")
+    for entry in [*reversed(entries), *bare]:  # of two weights of one name, the newest writes
         if entry.name == str(key):
             return entry
     folder = Path(key)
-    if (folder / WEIGHTS_NAME).is_file():
-        return ModelEntry(folder.name, fingerprint_of(folder / WEIGHTS_NAME), folder)
-    known = ", ".join(sorted({entry.name for entry in entries})) or "none"
+    with contextlib.suppress(OSError, ValueError):
+        if (folder / WEIGHTS_NAME).is_file():
+            return ModelEntry(folder.name, fingerprint_of(folder / WEIGHTS_NAME), folder)
+    known = ", ".join(sorted({entry.name for entry in entries + bare})) or "none"
     raise UnknownModelError(f"no model {str(key)!r}; installed: {known}. `nicodec models` lists them")
 
 
-@cache
-def load_codec(entry: ModelEntry, device: str) -> Codec:
-    """The codec of a model with its weights, in evaluation mode, on a torch device.
+def load_codec(entry: ModelEntry, device: torch.device) -> Codec:
+    """The codec of a model with its weights, in evaluation mode, on a torch device; its state is its caller's own.
 
     Raises:
-        UnknownModelError: the weights are missing, or are not those of the fingerprint.
+        UnknownModelError: the weights are missing, do not fit, or are not those of the fingerprint.
 
     """
-    from nicodec.codecs import build_codec
-
     path = entry.weights
     if path is None:
-        return build_codec(WITHOUT_WEIGHTS[entry.fingerprint.hex()], {}).eval().to(device)
+        if family(entry.name).needs_weights:
+            raise UnknownModelError(
+                f"{entry.name} has no weights here; train it, or list its folder in NICODEC_MODELS"
+            )
+        return build_codec(entry.name, {}).eval().to(device)
     about, tensors = read_weights(path)
     if fingerprint_of(path) != entry.fingerprint:
         raise UnknownModelError(f"{path} was changed since it was released; install nicodec again")
-    codec = build_codec(about["codec"], json.loads(about["config"]))
-    codec.load_exported(tensors)
+    try:
+        codec = build_codec(about["codec"], json.loads(about["config"]))
+        codec.load_exported(tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownModelError(f"{path}: not the weights of a model ({error}); install the model again") from error
     return codec.eval().requires_grad_(False).to(device)
+
+
+def family_of(entry: ModelEntry) -> str:
+    """Name of a model's codec family, without torch.
+
+    Raises:
+        UnknownModelError: its weights cannot be read.
+
+    """
+    if entry.weights is None:
+        return entry.name
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(entry.weights, framework="numpy") as file:
+            return str((file.metadata() or {})["codec"])
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UnknownModelError(f"{entry.weights}: cannot read the weights ({error}); install it again") from error
 
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+
+from nicodec.threads import wait_passively
+
+wait_passively()  # before torch is loaded
+
+import torch  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -142,9 +142,9 @@ def test_pixels_are_upright(how):
         {"quality": True},
         {"quality": float("nan")},
         {"bpp": "1"},
-        {"size": 1.5},
-        {"size": 0},
-        {"size": 3},
+        {"max_bytes": 1.5},
+        {"max_bytes": 0},
+        {"max_bytes": 3},
         {"psnr": -1},
         {"quality": 50, "bpp": 1.0},
         {"codec": 7},
@@ -155,7 +155,7 @@ def test_pixels_are_upright(how):
     ids=str,
 )
 def test_wrong_values_are_refused_and_leave_no_file(tmp_path, options):
-    with pytest.raises(ValueError, match=next(iter(options)) if options != {"size": 3} else "bytes"):
+    with pytest.raises(ValueError, match=next(iter(options)) if options != {"max_bytes": 3} else "bytes"):
         picture().save(tmp_path / "x.nic", **{"codec": "tiny", **options})
     assert list(tmp_path.iterdir()) == []
 

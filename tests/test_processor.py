@@ -18,12 +18,28 @@ from nicodec.processor import prefers_bfloat16
 def test_bfloat16_where_it_is_faster(
     monkeypatch: pytest.MonkeyPatch, amx: bool, instructions: bool, name: str, expected: bool
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
+    capabilities = {"amx_bf16": amx, "avx512_bf16": instructions, "cpu_name": name}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     prefers_bfloat16.cache_clear()
     try:
         assert prefers_bfloat16("cpu") is expected
         assert prefers_bfloat16("cuda")
     finally:
         prefers_bfloat16.cache_clear()
+
+
+def test_float32_where_torch_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    prefers_bfloat16.cache_clear()
+    try:
+        assert prefers_bfloat16("cpu") is False
+    finally:
+        prefers_bfloat16.cache_clear()
+
+
+def test_torch_tells_what_is_asked_of_it() -> None:
+    """A name that torch gives up would be taken for "no"."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    if capabilities.get("architecture") != "x86_64":
+        pytest.skip("this torch does not tell, or the processor is of another kind")
+    assert {"amx_bf16", "avx512_bf16", "cpu_name"} <= set(capabilities)

@@ -53,6 +53,9 @@ def codec_from_name(text: str) -> Codec:
     changes: dict[str, object] = {}
     for pair in filter(None, option_text.split(",")):
         key, separator, value = pair.partition("=")
+        if isinstance(codec, Nicodec) and separator and key not in ("model", "settings"):
+            codec = codec.with_option(key, value)
+            continue
         if not separator or key not in fields:
             raise EvaluationError(f"{name} has no option {pair!r}; it has: {', '.join(fields)} (key=value)")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kodak_eval.errors import CodecUnavailableError
+from kodak_eval.errors import CodecUnavailableError, EvaluationError
 
 
 @functools.cache
@@ -18,8 +19,6 @@ def _model(name: str):
     """Return the model held in this process's memory."""
     import nicodec
 
-    if not hasattr(nicodec, "load"):
-        raise CodecUnavailableError("this nicodec has no load(): it cannot be evaluated yet")
     try:
         return nicodec.load(name)
     except Exception as error:
@@ -55,29 +54,51 @@ class Nicodec:
 
     Attributes:
         model: name of an installed model, or a model folder, as in ``nicodec.load(name)``.
-        effort: of the encoder, 1 to 9; 0: its default.
+        options: of the model's encoder, by name; the others have their defaults.
 
     """
 
     model: str = "hyperprior"
-    effort: int = 0
+    options: tuple[tuple[str, object], ...] = ()
     settings: tuple[float, ...] = (0, 14, 28, 43, 57, 71, 86, 100)
     parameter: str = "quality"
     step = 0.5
     limits = (0, 100)
 
+    def with_option(self, name: str, text: str) -> Nicodec:
+        """Return the same with an option of the encoder.
+
+        Raises:
+            EvaluationError: the model has no such option, or the value does not fit it.
+
+        """
+        from nicodec.codecs import family
+        from nicodec.errors import NicodecError
+        from nicodec.zoo import family_of, find_model
+
+        try:
+            known = {each.name: each for each in family(family_of(find_model(self.model))).Options.described()}
+            if name not in known:
+                has = ", ".join(["model", "settings", *known])
+                raise EvaluationError(f"nicodec-{self.model} has no option {name!r}; it has: {has} (key=value)")
+            value = known[name].parse(text)
+        except NicodecError as error:
+            raise EvaluationError(str(error)) from error
+        return dataclasses.replace(self, options=(*self.options, (name, value)))
+
     @property
     def name(self) -> str:
-        """``nicodec-`` and the model's name, with the effort where one is given."""
-        return f"nicodec-{Path(self.model).name}" + (f"-e{self.effort}" if self.effort else "")
+        """``nicodec-`` and the model's name, with the options that are given."""
+        return f"nicodec-{Path(self.model).name}" + "".join(f"-{name}{value}" for name, value in self.options)
 
     @property
     def label(self) -> str:
         """Legend."""
-        return f"nicodec {Path(self.model).name}" + (f" (effort {self.effort})" if self.effort else "")
+        options = ", ".join(f"{name} {value}" for name, value in self.options)
+        return f"nicodec {Path(self.model).name}" + (f" ({options})" if options else "")
 
     def version(self) -> str:
-        """Return nicodec's version and a fingerprints of weights and code."""
+        """Return nicodec's version and fingerprints of weights and code."""
         _model(self.model)
         import nicodec
 
@@ -86,15 +107,14 @@ class Nicodec:
 
     def command(self, setting: float) -> str:
         """Return the command line of the same file."""
-        effort = f" --effort {self.effort}" if self.effort else ""
-        return f"nicodec compress --codec {self.model} --quality {setting:g}{effort}"
+        options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in self.options)
+        return f"nicodec compress --codec {self.model} --quality {setting:g}{options}"
 
     def encode(self, pixels: np.ndarray, setting: float) -> bytes:
         """Return the .nic file of (H, W, 3) uint8 pixels."""
         from PIL import Image
 
-        options = {"effort": self.effort} if self.effort else {}
-        return _model(self.model).compress(Image.fromarray(pixels), float(setting), **options)
+        return _model(self.model).compress(Image.fromarray(pixels), float(setting), **dict(self.options))
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return (H, W, 3) uint8 pixels."""

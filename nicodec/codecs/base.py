@@ -1,105 +1,96 @@
-"""What every codec is: a network and one traversal of its latents."""
+"""The seam: what a codec family is. See docs/adding-a-family.md.
+
+`Codec` is what weight files, training and the model's folder need of every family; `PictureCodec` and `ClipCodec`
+(nicodec/codecs/clip.py) add how it encodes and decodes, `LatentCodec` (nicodec/codecs/latent.py) the one traversal.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nicodec.entropy.coder import Coder, LeastCost, RateEstimator, StreamDecoder, StreamEncoder
+from nicodec.codecs.options import Options
+from nicodec.entropy.coder import Stream
 from nicodec.errors import QualityError
-from nicodec.refinement import Replay, refine
+from nicodec.exact.module import ExactModule
+from nicodec.layers.module import Layer
 
-EFFORT_DEFAULT, EFFORT_MAX = 7, 9
-EFFORT_THOROUGH = 4
-"""From this effort on the encoder rounds to symbols of least cost, and fits a filter to the decoded picture."""
 
-REFINEMENT = {8: 50, EFFORT_MAX: 100}
-"""Steps in which an encoder refines its symbols, by effort; the decoder does not notice."""
+class Medium(StrEnum):
+    """What a family codes."""
+
+    PICTURE = "picture"
+    CLIP = "clip"
+
+
+class Packets(StrEnum):
+    """What the packets of a picture are: which of them are worth decoding.
+
+    LEVEL: coarse to fine, each refines those before. PIECE: decodable by itself. PART: all are needed, in order.
+    """
+
+    LEVEL = "level"
+    PIECE = "piece"
+    PART = "part"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long encode is.
+
+    Attributes:
+        share: that is done, 0..1; 1 is told once, at the end.
+        text: what there is to say, a few words.
+        preview: draws the picture as it is, (3, H, W) in [0, 1]; None where there is nothing to see.
+
+    """
+
+    share: float
+    text: str
+    preview: Callable[[], Tensor] | None = None
+
+
+Watch = Callable[[Progress], None]
+"""Told of an encode's progress."""
 
 
 class Codec(nn.Module, ABC):
-    """A network with one traversal, `code_latents`; loss, encoder and decoder follow from it.
+    """A codec family: a network, and everything in which families differ.
 
-    Pictures are float32 (B, 3, H, W) in [0, 1] with sides that are multiples of `alignment`.
+    A subclass sets the class attributes and is named by an entry point of the group `nicodec.codecs`.
+
+    Attributes:
+        medium: what it codes.
+        Config: frozen dataclass of its network's sizes; the instance is `config`.
+        Options: what its encoder can be asked for.
+        needs_weights: False for a family whose files explain themselves.
+
     """
 
-    configuration: type[Any]
-    """A frozen dataclass: the network's sizes."""
-
+    medium: ClassVar[Medium]
+    Config: ClassVar[type[Any]]
+    Options: ClassVar[type[Options]] = Options
+    needs_weights: ClassVar[bool] = True
     config: Any
-    """One of it."""
 
-    def __init__(self, config: Any = None) -> None:
-        super().__init__()
-
-    alignment: int
-    """Sides must be multiples of this many pixels."""
-
-    resizable = False
-    """Whether `decode` takes a size to draw at."""
-
-    fits = False
-    """Whether encoding is a fit of seconds or minutes."""
-
-    def is_slow(self, *, effort: int = EFFORT_DEFAULT, **_: object) -> bool:
-        """Whether `encode` with these arguments takes so long that a search should try few qualities."""
-        return self.fits or effort in REFINEMENT
-
-    @abstractmethod
-    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """Hand every symbol to `coder`, in the order of the stream.
-
-        Args:
-            coder: what is done with the symbols.
-            x: pictures (B, 3, H, W) when encoding or training, None when decoding.
-            size: H, W.
-            quality: int64 (B,), half steps 0..200.
-
-        Returns:
-            The latents that `synthesise` takes.
-
-        """
-
-    @abstractmethod
-    def synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None = None) -> Tensor:
-        """Pictures (B, 3, H, W), about 0..1 and not clamped, from what `code_latents` and `code_filter` returned."""
-
-    def code_filter(
-        self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
-    ) -> Tensor | None:
-        """Hand to `coder`, last of all, what the encoder has fitted to the decoded picture; see `AdaptiveFilter`.
-
-        It is no part of the training, in which a codec has no such filter, nor of the refinement.
-
-        Args:
-            coder: what is done with the symbols; not one that estimates with noise.
-            x: one picture (1, 3, H, W) when encoding, None when decoding.
-            latents: what `code_latents` returned.
-            quality: int64 (1,), half steps 0..200.
-            fit: whether the encoder looks for a filter; if not, it writes that there is none.
-
-        Returns:
-            The filter's matrix; None: there is nothing to filter.
-
-        """
-        return None
+    def exact_modules(self) -> dict[str, ExactModule]:
+        """Modules that have integers beside their trainable parameters, by name."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, ExactModule)}
 
     def to_integers(self) -> None:
         """Derive all integer tables and weights from the trained parameters."""
-        for module in self._exact_modules().values():
+        for module in self.exact_modules().values():
             module.to_integers()
 
     def integer_parameters(self) -> list[nn.Parameter]:
         """What `to_integers` derives integers from."""
-        return [parameter for module in self._exact_modules().values() for parameter in module.parameters()]
-
-    def _exact_modules(self) -> dict[str, Any]:
-        """Modules that have integers beside their trainable parameters, by name."""
-        return {n: m for n, m in self.named_modules() if n and hasattr(m, "to_integers")}
+        return [parameter for module in self.exact_modules().values() for parameter in module.parameters()]
 
     def exported(self) -> dict[str, Tensor]:
         """What a weight file holds: float16, and of exact modules the integers alone.
@@ -109,100 +100,98 @@ class Codec(nn.Module, ABC):
         contract), and training in bfloat16 saw no others.
         """
         self.to_integers()
-        trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
+        trainable = self._trainable_of_exact()
         state = {k: v.detach().cpu() for k, v in self.state_dict().items() if k not in trainable}
-        float32 = tuple(f"{n}." for n, m in self.named_modules() if getattr(m, "float32", False))
+        float32 = tuple(f"{n}." for n, m in self.named_modules() if isinstance(m, Layer) and m.float32)
         for name in state:
             if name.endswith((".weight", ".bias")) and not name.startswith(float32):
                 state[name] = state[name].to(torch.bfloat16)
         return {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
 
     def load_exported(self, tensors: dict[str, Tensor]) -> None:
-        """Take what `exported` gave; training can go on from there."""
-        state = self.state_dict()
-        missing = self.load_state_dict({k: v.to(state[k].dtype) for k, v in tensors.items()}, strict=False)
-        trainable = {f"{n}.{k}" for n, m in self._exact_modules().items() for k, _ in m.named_parameters()}
-        if set(missing.missing_keys) - trainable:
-            raise ValueError(f"weights are missing: {sorted(set(missing.missing_keys) - trainable)}")
-        for module in self._exact_modules().values():
-            module.from_integers()
-
-    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the reconstruction (B, 3, H, W) and the estimated bits (B,) for training."""
-        coder = RateEstimator(noise=self.training)
-        latents = self.code_latents(coder, x, (x.shape[2], x.shape[3]), quality)
-        return self.synthesise(latents, quality), coder.bits
-
-    def encode(
-        self,
-        x: Tensor,
-        quality: Tensor,
-        *,
-        effort: int = EFFORT_DEFAULT,
-        report: Callable[[float], None] | None = None,
-    ) -> tuple[bytes, int]:
-        """Return the stream of one picture (1, 3, H, W) and the checksum of its symbols.
-
-        Args:
-            x: the picture.
-            quality: (1,), half steps 0..200.
-            effort: 1 to 9; below 4 symbols are the nearest and no filter is fitted, at 8 and 9 symbols are refined.
-            report: told the share that is done, up to 1, while they are.
+        """Take what `exported` gave; training can go on from there.
 
         Raises:
-            QualityError: there is no such effort.
+            ValueError: a tensor is missing, or has another shape.
 
         """
-        if effort not in range(1, EFFORT_MAX + 1):
-            raise QualityError(f"effort {effort!r}: give a whole number from 1 to {EFFORT_MAX}")
-        coder, size, steps = StreamEncoder(), (x.shape[2], x.shape[3]), REFINEMENT.get(effort, 0)
-        if steps:
-            symbols = refine(self, x, quality, steps, report)
-            latents = self.code_latents(Replay(coder, symbols), None, size, quality)
-        else:
-            thorough = effort >= EFFORT_THOROUGH
-            latents = self.code_latents(LeastCost(coder) if thorough else coder, x, size, quality)
-        self.code_filter(coder, x, latents, quality, fit=effort >= EFFORT_THOROUGH)
-        return coder.finish()
+        state = self.state_dict()
+        try:
+            missing = self.load_state_dict({k: v.to(state[k].dtype) for k, v in tensors.items()}, strict=False)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"weights do not fit the network: {' '.join(str(error).split())}") from error
+        lost = set(missing.missing_keys) - self._trainable_of_exact()
+        if lost:
+            raise ValueError(f"weights are missing: {sorted(lost)}")
+        for module in self.exact_modules().values():
+            module.from_integers()
 
-    def decode(self, stream: bytes, checksum: int, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """Return the picture (1, 3, H, W) that `encode` wrote.
+    def _trainable_of_exact(self) -> set[str]:
+        return {f"{n}.{k}" for n, m in self.exact_modules().items() for k, _ in m.named_parameters()}
+
+
+class PictureCodec(Codec):
+    """A family of pictures: float32 (B, 3, H, W) in [0, 1] in and out, a batch at once.
+
+    Attributes:
+        alignment: sides of what it is given are multiples of this many pixels.
+        packets: what the packets are that a picture has in place of one stream; None: it has one stream.
+        pixels_a_byte: most pixels that a byte of a stream can stand for; a file that claims more is refused. 0: not
+            bounded.
+
+    """
+
+    medium = Medium.PICTURE
+    alignment: ClassVar[int] = 1
+    packets: ClassVar[Packets | None] = None
+    pixels_a_byte: ClassVar[int] = 0
+
+    @abstractmethod
+    def encode(
+        self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """Encode pictures.
+
+        Args:
+            x: (B, 3, H, W).
+            quality: int64 (B,), half steps 0..200.
+            options: an instance of the class's `Options`.
+            watch: told how a long encode goes.
+
+        Returns:
+            Of each picture its stream, or its packets' streams.
+
+        """
+
+    @abstractmethod
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """Decode pictures of one size.
+
+        Args:
+            streams: of each picture, as `encode` gave them; where the family writes packets, those at the end may
+                be missing.
+            size: H, W, multiples of `alignment`.
+            quality: int64 (B,), half steps.
+
+        Returns:
+            (B, 3, H, W), about 0..1 and not clamped.
 
         Raises:
             SymbolMismatchError: the symbols read are not the symbols written.
 
         """
-        coder = StreamDecoder(stream)
-        latents = self.code_latents(coder, None, size, quality)
-        matrix = self.code_filter(coder, None, latents, quality)
-        coder.finish(checksum)
-        return self.synthesise(latents, quality, matrix)
 
-    # --- training (hooks of LatentCodec; begin) ---
+    def draw(
+        self,
+        streams: Sequence[tuple[Stream, ...]],
+        size: tuple[int, int],
+        quality: Tensor,
+        draw_size: tuple[int, int],
+    ) -> Tensor:
+        """Like `decode`, drawn at `draw_size` (H, W): for families without pixels of their own.
 
-    def rate_weight(self, quality: Tensor) -> Tensor:
-        """λ of L = λ·255²·MSE + bpp, (B,), for quality (B,) in half steps."""
-        weight: Tensor = self.config.rate_weight(quality)
-        return weight
-
-    def start_from(self, blocks: Tensor) -> None:
-        """Set an untrained codec up from blocks of training pictures; unless a codec does more, nothing is done.
-
-        Args:
-            blocks: (N, 3, 16, 16) float32 in [0, 1], tens of thousands.
+        Raises:
+            QualityError: the family has pixels.
 
         """
-
-    def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Fit what a codec fits to decoded pictures at the end of its training; unless a codec does, nothing is done.
-
-        Args:
-            decoded: training pictures (1, 3, H, W), what is decoded of each, not clamped, and its quality (1,) in
-                half steps; they are decoded as they are asked for, until the budget is spent.
-
-        """
-
-    # --- training (hooks of LatentCodec; end) ---
-
-
-LatentCodec = Codec  # until they are two classes
+        raise QualityError("pictures of this codec have one size; decompress it, then scale it with another tool")

@@ -8,10 +8,8 @@
                                four passes: symbols q = round(y_s − μ), ŷ_s = q + μ
     x̂ ─ shuffle 8 ─ blocks ─ shuffle 2 ─ 1x1 ─ blocks ─ ×inverse gain ─ ŷ_s
 
-The four passes: channels below `split` at both parities of a checkerboard, then the others (odd channels use
-the opposite parity, so that every position gets something in every pass). Means see everything decoded so far,
-in floats; scales see decoded symbols only, in integers (rule 1 of the numbers contract, DESIGN §3).
-The hyper-latents z go the same way, half of the channels at a time: the first pass by a table a channel, the
+The four passes are those of `nicodec/layers/contexts.py`. The hyper-latents z go the same way, half of the
+channels at a time: the first pass by a table a channel, the
 others by Gaussians whose scale and offset an integer network takes from the passes before.
 
 Last comes a filter of the decoded picture that the encoder fits to each picture (`layers/adaptive_filter.py`).
@@ -24,25 +22,35 @@ ELIC, He et al. 2022; depthwise blocks at low resolution, DCVC-RT, Jia et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.codecs.bands import in_bands
-from nicodec.codecs.base import Codec
+from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
-from nicodec.exact.layers import ExactDepthwise, ExactPointwise
+from nicodec.exact.anchors import ANCHORS
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.adaptive_filter import AdaptiveFilter
-from nicodec.layers.blocks import Basis, BlockStack, Pointwise, ResidualBlock, precision_of
+from nicodec.layers.bands import in_bands
+from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.contexts import (
+    LAST_PASS,
+    HyperContext,
+    MeanContext,
+    ScaleContext,
+    learn,
+    pass_channels,
+    passes,
+)
 from nicodec.layers.filter_learning import learn_filter
-from nicodec.layers.quality import ANCHORS, QualityTable
+from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
+from nicodec.layers.quality import QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 """Pixels are centred and scaled to about unit variance."""
@@ -52,9 +60,6 @@ OFFSET_MAX = 512
 
 HYPER_HALF_WIDTH = 15
 """Hyper-latents beyond are escaped."""
-
-INDEX_OF_ONE = -math.log(SCALE_MIN) / SCALE_STEP
-"""Position of σ = 1 on the scale axis: where hyper-latents start."""
 
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side."""
@@ -90,143 +95,15 @@ class HyperpriorConfig:
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
 
 
-class MeanContext(nn.Module):
-    """Means of one pass from the hyper features and the latents decoded so far.
-
-    In float32 except in training: the mean of many symbols needs more than 8 bits.
-    """
-
-    float32 = True
-
-    def __init__(self, hyper: int, known: slice, own: slice) -> None:
-        super().__init__()
-        self.enter = Pointwise(hyper + known.stop, hyper)
-        self.block = ResidualBlock(hyper, 1.5)
-        self.leave = Pointwise(hyper, _count(own), zero=True)
-
-    def forward(self, features: Tensor, y_hat: Sequence[Tensor], quality: Tensor) -> Tensor:
-        """features: (B, hyper, H, W); y_hat: the known groups of channels, (B, C, H, W), zero where unknown."""
-        with precision_of(self):
-            h = self.enter(torch.cat([features, *y_hat], 1))
-            return self.leave(F.silu(self.block(h, quality)))
-
-
-class ScaleContext(nn.Module):
-    """Integer parameters of one pass's distributions from hyper features and symbol magnitudes.
-
-    A symbol has one parameter, its scale index; with a mixture of K Gaussians it has K scale indices, K offsets
-    and K log-weights. All count in 1/16.
-    """
-
-    def __init__(self, hyper: int, known: slice, width: int, own: slice, mixture: int) -> None:
-        super().__init__()
-        self.mixture, self.own = mixture, own
-        out = _count(own)
-        self.enter = ExactPointwise(hyper + known.stop, width)
-        self.depthwise = ExactDepthwise(width)
-        self.mix = ExactPointwise(width, width)
-        self.leave = ExactPointwise(width, out * (1 if mixture == 1 else 3 * mixture), activation=False, zero=True)
-        self.neighbours = ExactDepthwise(out, activation=False, zero=True) if known.stop == own.stop else None
-
-    def forward(self, features: Tensor, magnitudes: Sequence[Tensor], quality: Tensor) -> Tensor:
-        """features: (B, hyper, H, W), magnitudes: of the known groups, (B, C, H, W), all activations.
-
-        Returns (B, parameters, channels, H, W).
-        """
-        h = self.enter(torch.cat([features, *magnitudes], 1), quality)
-        h = self.mix(self.depthwise(h, quality), quality)
-        parameters = self.leave(h, quality).unflatten(1, (-1, _count(self.own)))
-        if self.neighbours is None:
-            return parameters
-        near = self.neighbours(magnitudes[-1], quality)
-        if self.mixture == 1:
-            return parameters + near[:, None]
-        return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
-
-
-class HyperContext(nn.Module):
-    """Integer parameters of one pass over the hyper-latents, from the passes before."""
-
-    def __init__(self, known: slice, width: int, own: slice) -> None:
-        super().__init__()
-        out = _count(own)
-        self.enter = ExactPointwise(known.stop, width)
-        self.depthwise = ExactDepthwise(width)
-        self.mix = ExactPointwise(width, width)
-        self.leave = ExactPointwise(width, 2 * out, activation=False, zero=True)
-        nn.init.constant_(self.leave.bias[:, :out], INDEX_OF_ONE)
-
-    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """z: (B, known, H, W) signed activations, zero where unknown.
-
-        Returns (B, 2, channels, H, W): scale indices and offsets, in 1/16.
-        """
-        h = self.mix(self.depthwise(self.enter(z, quality), quality), quality)
-        return self.leave(h, quality).unflatten(1, (2, -1))
-
-
-class ScaleHyper(nn.Module):
-    """Integer hyper features at 1/16 from hyper symbols at 1/64."""
-
-    def __init__(self, hyper_latents: int, width: int) -> None:
-        super().__init__()
-        self.enter = ExactPointwise(hyper_latents, 4 * width)
-        self.depthwise = ExactDepthwise(width)
-        self.expand = ExactPointwise(width, 4 * width)
-
-    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """z: (B, hyper_latents, H/4, W/4) signed activations; returns (B, width, H, W) activations."""
-        h = F.pixel_shuffle(self.enter(z, quality), 2)
-        return F.pixel_shuffle(self.expand(self.depthwise(h, quality), quality), 2)
-
-
-class MeanHyper(nn.Module):
-    """Float hyper features at 1/16 from hyper symbols at 1/64.
-
-    In float32 except in training, as the means are: its rounding was most of what set a bfloat16 decoder's pixels
-    apart where they differ most.
-    """
-
-    float32 = True
-
-    def __init__(self, hyper_latents: int, width: int) -> None:
-        super().__init__()
-        self.enter = Pointwise(hyper_latents, 4 * width)
-        self.block = ResidualBlock(width)
-        self.expand = Pointwise(width, 4 * width)
-        self.refine = ResidualBlock(width)
-
-    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """z: (B, hyper_latents, H/4, W/4) symbols; returns (B, width, H, W)."""
-        with precision_of(self):
-            h = self.block(F.pixel_shuffle(self.enter(z), 2).float(), quality)
-            h = self.refine(F.pixel_shuffle(self.expand(F.silu(h)), 2).float(), quality)
-            return F.silu(h)
-
-
-class HyperAnalysis(nn.Module):
-    """Hyper-latents at 1/64 from latents at 1/16."""
-
-    def __init__(self, latents: int, width: int, hyper_latents: int) -> None:
-        super().__init__()
-        self.enter = Pointwise(latents, width)
-        self.block = ResidualBlock(width)
-        self.halve = Pointwise(4 * width, width)
-        self.refine = ResidualBlock(width)
-        self.leave = Pointwise(4 * width, hyper_latents)
-
-    def forward(self, y: Tensor, quality: Tensor) -> Tensor:
-        """y: (B, latents, H, W), compressed in range; returns (B, hyper_latents, H/4, W/4)."""
-        h = F.silu(self.block(self.enter(y).float(), quality))
-        h = F.silu(self.refine(self.halve(F.pixel_unshuffle(h, 2)).float(), quality))
-        return self.leave(F.pixel_unshuffle(h, 2)).float()
-
-
-class Hyperprior(Codec):
+class Hyperprior(LatentCodec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
-    configuration = HyperpriorConfig
+    pixels_a_byte = 2**14  # eight times what a black picture takes
+    Config = HyperpriorConfig
+
+    config: HyperpriorConfig
+    deviation: Tensor
 
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
@@ -242,7 +119,7 @@ class Hyperprior(Codec):
         self.from_fine = Basis(192, 192)
         self.log_gain = QualityTable(c.latents)
         self.log_inverse_gain = QualityTable(c.latents)
-        self.register_buffer("deviation", torch.ones(c.latents, 1, 1))
+        self.register_buffer("deviation", torch.ones(c.latents, 1, 1, dtype=torch.float32))
 
         self.hyper_analysis = HyperAnalysis(c.latents, c.hyper, c.hyper_latents)
         half = c.hyper_latents // 2
@@ -262,7 +139,7 @@ class Hyperprior(Codec):
     # The one traversal
 
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """See `Codec.code_latents`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
+        """See `LatentCodec.code_latents`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
         y = None if x is None else self.analyse(x, quality) * gain
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
@@ -280,9 +157,9 @@ class Hyperprior(Codec):
             mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
             scales = self.scale_context[number](scale_features, magnitudes, quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
-            _learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
+            learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
             if number < LAST_PASS:
-                _learn(magnitudes, number, magnitude_features(symbols, self.training))
+                learn(magnitudes, number, magnitude_features(symbols, self.training))
         return torch.cat(y_hat, 1) * self.deviation
 
     def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -294,7 +171,7 @@ class Hyperprior(Codec):
             else:
                 features = signed_features(torch.cat(z_hat, 1), self.training)
                 prior = self.z_prior(self.hyper_context[number - 1](features, quality), where)
-            _learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
+            learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
         return torch.cat(z_hat, 1)
 
     def z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
@@ -321,13 +198,13 @@ class Hyperprior(Codec):
     def code_filter(
         self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
     ) -> Tensor | None:
-        """See `Codec.code_filter`."""
+        """See `LatentCodec.code_filter`."""
         layer = self.adaptive_filter
         if layer is None:
             return None
         symbols = None
         if x is not None:
-            symbols = self._fitted(layer, x, latents, quality) if fit else torch.zeros(len(layer.index))
+            symbols = self._fitted(layer, x, latents, quality) if fit else layer.at_rest()
         symbols = layer.code(coder, symbols)
         return layer.matrix(symbols, quality) if symbols.any() else None
 
@@ -338,6 +215,10 @@ class Hyperprior(Codec):
         decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), quality)
         rate_weight = 255**2 * float(self.config.rate_weight(quality)) * 256 * height * width
         return layer.fit(seen, decoded.float(), quality, rate_weight)
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """See `LatentCodec.rate_weight`."""
+        return self.config.rate_weight(quality)
 
     # Transforms
 
@@ -351,21 +232,23 @@ class Hyperprior(Codec):
         h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
         h = self.fine_analysis(h, quality)
         h = self.to_latents(F.pixel_unshuffle(h, 2))
-        return self.coarse_analysis(h, quality)
+        latents: Tensor = self.coarse_analysis(h, quality)
+        return latents
 
-    def synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None = None) -> Tensor:
-        """See `Codec.synthesise`."""
+    def synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None] | None = None) -> Tensor:
+        """See `LatentCodec.synthesise`."""
+        filters = filters or [None] * len(latents)
         coarse, fine = self.config.synthesis_blocks
-        halo = coarse + -(-fine // 2) + (matrix is not None)
-        return in_bands(lambda part: self._synthesise(part, quality, matrix), latents, unit=1, halo=halo)
+        halo = coarse + -(-fine // 2) + any(each is not None for each in filters)
+        return in_bands(lambda part: self._synthesise(part, quality, filters), latents, unit=1, halo=halo)
 
-    def _synthesise(self, latents: Tensor, quality: Tensor, matrix: Tensor | None) -> Tensor:
+    def _synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None]) -> Tensor:
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
         h = self.from_fine(self.fine_synthesis(h, quality))
         x_hat = F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
-        return x_hat if self.adaptive_filter is None or matrix is None else self.adaptive_filter(x_hat, matrix)
+        return x_hat if self.adaptive_filter is None else self.adaptive_filter.of_batch(x_hat, filters)
 
     # Start of training
 
@@ -406,6 +289,7 @@ class Hyperprior(Codec):
         self.log_inverse_gain.anchors.copy_(torch.log(step[:, None]))
         index = (torch.log(deviation[None] / step[:, None] / SCALE_MIN) / SCALE_STEP).clamp(-8, SCALES + 8)
         for p, context in enumerate(self.scale_context):
+            assert isinstance(context, ScaleContext)
             own = index[:, : c.split] if p < 2 else index[:, c.split :]
             spread = [8.0 * k for k in range(-(c.mixture // 2), c.mixture - c.mixture // 2)]
             rest = [torch.zeros_like(own)] * (len(context.leave.bias[0]) // own.shape[1] - c.mixture)
@@ -441,38 +325,3 @@ def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:
         return [slice(start, start + length) for start in starts]
 
     return [(rows, columns) for rows in two(height) for columns in two(width)]
-
-
-LAST_PASS = 3
-
-
-def pass_channels(channels: int, split: int) -> list[tuple[slice, slice]]:
-    """Of the four passes: the channels that each codes, and those of which it knows something."""
-    low, high = slice(0, split), slice(split, channels)
-    return [(low, slice(0, 0)), (low, low), (high, low), (high, slice(0, channels))]
-
-
-def passes(shape: tuple[int, int, int, int], split: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Give the four passes over (B, C, H, W): the channels coded, and which of their elements, (1, channels, H, W).
-
-    Channels below `split` at one colour of a checkerboard and at the other, then the rest likewise; the colours
-    are opposite in odd channels.
-    """
-    height, width = (torch.arange(n, device=device) for n in shape[2:])
-    square = (height[:, None] + width) % 2
-    for number, (own, _) in enumerate(pass_channels(shape[1], split)):
-        colours = torch.stack([square == number % 2, square != number % 2])  # of even channels, and of odd ones
-        channels = _count(own)
-        yield own, colours.repeat(-(-channels // 2), 1, 1)[None, :channels]
-
-
-def _learn(groups: list[Tensor], number: int, found: Tensor) -> None:
-    """Take what a pass has found to the groups of channels that are known: a new one, or the rest of the last."""
-    if number % 2 == 0:
-        groups.append(found)
-    else:
-        groups[-1] = groups[-1] + found
-
-
-def _count(channels: slice) -> int:
-    return channels.stop - channels.start

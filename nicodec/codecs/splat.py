@@ -11,7 +11,7 @@ costs about log2(N!) bits less than a list. Source of the representation: Zhang 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,12 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nicodec.codecs.base import Codec
-from nicodec.entropy.coder import Coder, StreamDecoder, StreamEncoder
+from nicodec.codecs.base import PictureCodec, Progress, Watch
+from nicodec.codecs.options import Options, option
+from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, Stream
 from nicodec.entropy.priors import Tabled
 from nicodec.entropy.tables import TOTAL, Table, gaussian_tables, inverse_scales, normalise
-from nicodec.errors import QualityError, SymbolMismatchError
-from nicodec.splat.fitting import Budget, Fit, Progress, fit
+from nicodec.errors import SymbolMismatchError
+from nicodec.splat import fitting
+from nicodec.splat.fitting import Budget, Fit, fit
 from nicodec.splat.gaussians import CLASSES, PRECISION_MAX, Gaussians, Steps, Symbols
 
 COUNT_MAX = 65_534
@@ -55,6 +57,24 @@ WIDEST = 64
 @dataclass(frozen=True)
 class SplatConfig:
     """There is nothing to configure."""
+
+
+@dataclass(frozen=True)
+class SplatOptions(Options):
+    """What the fit can be asked for."""
+
+    gaussians: int | None = option(
+        None, "How many Gaussians, instead of what -q asks for.", low=1, high=COUNT_MAX, metavar="N"
+    )
+    seconds: float | None = option(
+        None, "Fit for S seconds at most.", low=0.1, metavar="S", default_text="as long as the iterations take"
+    )
+    iterations: int = option(300, "Steps of the fit.", low=1, metavar="N")
+
+    @property
+    def slow(self) -> bool:
+        """See `Options.slow`."""
+        return True
 
 
 @cache
@@ -109,31 +129,30 @@ def _mixture_bits(narrower: int, weight: int) -> NDArray[np.float32]:
     return bits
 
 
-class Splat(Codec):
+class Splat(PictureCodec):
     """See the module's docstring."""
 
-    alignment = 1
-    configuration = SplatConfig
-    resizable = True
-    fits = True
+    Config = SplatConfig
+    Options = SplatOptions
+    needs_weights = False
+    pixels_a_byte = 2**18
+
+    here: Tensor
 
     def __init__(self, config: SplatConfig | None = None) -> None:
         super().__init__()
         self.config = config or SplatConfig()
-        self.register_buffer("here", torch.zeros(1), persistent=False)
+        self.register_buffer("here", torch.zeros(1, dtype=torch.float32), persistent=False)
 
     # The one traversal
 
-    def code_latents(  # type: ignore[override]
-        self, coder: Coder, x: Fit | None, size: tuple[int, int], quality: Tensor
-    ) -> Fit:
-        """See `Codec.code_latents`.
+    def code_gaussians(self, coder: Coder, x: Fit | None, size: tuple[int, int]) -> Fit:
+        """Hand every symbol to `coder`, in the order of the stream.
 
         Args:
             coder: what is done with the symbols.
             x: what was fitted, None when decoding.
             size: H, W in pixels.
-            quality: not looked at.
 
         Returns:
             x with its Gaussians in the order of the stream.
@@ -153,85 +172,80 @@ class Splat(Codec):
             counts = [byte for n in held for byte in (n & 255, n >> 8)]
         counts = _code_bytes(coder, counts, 2 * CLASSES, device)
         kinds, cells, order = [], [], []
-        for kind in range(CLASSES):
-            count, grid = counts[2 * kind] + 256 * counts[2 * kind + 1], steps.grid(kind, size)
-            own = None if symbols is None else torch.nonzero(symbols.kind == kind)[:, 0]
-            points = (
-                None if symbols is None else symbols.cell[own].long().minimum(torch.tensor(grid, device=device) - 1)
-            )
+        for number in range(CLASSES):
+            count, grid = counts[2 * number] + 256 * counts[2 * number + 1], steps.grid(number, size)
+            own = None if symbols is None else torch.nonzero(symbols.kind == number)[:, 0]
+            last = torch.tensor(grid, device=device) - 1
+            points = None if symbols is None else symbols.cell[own].long().minimum(last)
             cell, sorting = _code_positions(coder, points, count, grid, device)
-            kinds.append(torch.full((count,), float(kind), device=device))
+            kinds.append(torch.full((count,), float(number), dtype=torch.float32, device=device))
             cells.append(cell.float())
             if own is not None:
                 order.append(own[sorting])
         kind, cell = torch.cat(kinds), torch.cat(cells)
-        attributes = None if symbols is None else symbols.attributes[torch.cat(order)]
-        attributes = _code_attributes(coder, attributes, kind)
-        return Fit(Symbols(kind, cell, attributes), steps, torch.tensor(background, device=device) / 255, size)
+        known = None if symbols is None else symbols.attributes[torch.cat(order)]
+        attributes = _code_attributes(coder, known, kind)
+        levels = torch.tensor(background, dtype=torch.float32, device=device)
+        return Fit(Symbols(kind, cell, attributes), steps, levels / 255, size)
 
-    def decode(
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `PictureCodec.decode`."""
+        return self.draw(streams, size, quality, size)
+
+    def draw(
         self,
-        stream: bytes,
-        checksum: int,
+        streams: Sequence[tuple[Stream, ...]],
         size: tuple[int, int],
         quality: Tensor,
-        drawn: tuple[int, int] | None = None,
+        draw_size: tuple[int, int],
     ) -> Tensor:
-        """See `Codec.decode`; `drawn` is the size H, W to draw, unless it is the picture's own."""
+        """See `PictureCodec.draw`."""
         with torch.autocast(self.here.device.type, enabled=False):
-            return self.decode_gaussians(stream, checksum, size).draw(drawn)[None]
+            return torch.stack([self.decode_gaussians(stream, size).draw(draw_size) for (stream,) in streams])
 
-    def decode_gaussians(self, stream: bytes, checksum: int, size: tuple[int, int]) -> Gaussians:
+    def decode_gaussians(self, stream: Stream, size: tuple[int, int]) -> Gaussians:
         """The Gaussians of a stream.
 
         Raises:
             SymbolMismatchError: the symbols read are not the symbols written.
 
         """
-        coder = StreamDecoder(stream)
-        fitted = self.code_latents(coder, None, size, torch.zeros(1))
-        coder.finish(checksum)
+        coder = PictureReader(stream)
+        fitted = self.code_gaussians(coder, None, size)
+        coder.finish()
         return fitted.gaussians()
-
-    def synthesise(  # type: ignore[override]
-        self, latents: Fit, quality: Tensor, matrix: Tensor | None = None
-    ) -> Tensor:
-        """See `Codec.synthesise`."""
-        with torch.autocast(self.here.device.type, enabled=False):
-            return latents.gaussians().draw()[None]
 
     # Encoding is fitting
 
     def encode(
-        self,
-        x: Tensor,
-        quality: Tensor,
-        *,
-        gaussians: int | None = None,
-        budget: Budget | None = None,
-        report: Callable[[Progress], None] | None = None,
-        preview: Callable[[Progress, Gaussians], None] | None = None,
-    ) -> tuple[bytes, int]:
-        """Fit a picture (1, 3, H, W) and write it; see `Codec.encode`.
+        self, x: Tensor, quality: Tensor, options: SplatOptions, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """See `PictureCodec.encode`."""
+        return [
+            (self._encode_one(picture, int(half_steps), options, watch),)
+            for picture, half_steps in zip(x, quality, strict=True)
+        ]
 
-        Args:
-            x: the picture.
-            quality: (1,), half steps 0..200.
-            gaussians: how many, instead of what the quality asks for.
-            budget: when the fit ends.
-            report: see `fit`.
-            preview: see `fit`.
-
-        """
-        count = gaussians_for(int(quality[0]), (x.shape[2], x.shape[3])) if gaussians is None else gaussians
-        if not 1 <= count <= COUNT_MAX:
-            raise QualityError(f"{count} Gaussians: a file holds 1 to {COUNT_MAX}; give another number")
+    def _encode_one(self, x: Tensor, quality: int, options: SplatOptions, watch: Watch | None) -> Stream:
+        count = options.gaussians or gaussians_for(quality, (x.shape[1], x.shape[2]))
+        budget = Budget(options.iterations, options.seconds)
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-            picture = x[0].clone().float()
-            fitted = fit(picture, count, budget=budget, report=report, preview=preview)
-        coder = StreamEncoder()
-        self.code_latents(coder, fitted, fitted.size, quality)
+            fitted = fit(x.clone().float(), count, budget=budget, watch=_teller(watch))
+        coder = PictureWriter()
+        self.code_gaussians(coder, fitted, fitted.size)
         return coder.finish()
+
+
+def _teller(watch: Watch | None) -> fitting.Watch | None:
+    """What tells `watch` of a fit."""
+    if watch is None:
+        return None
+
+    def tell(progress: fitting.Progress, gaussians: Callable[[], Gaussians]) -> None:
+        text = f"{progress.count} Gaussians, {progress.psnr:.2f} dB, {progress.seconds:.0f} s"
+        watch(Progress(progress.share, text, lambda: gaussians().draw()))
+
+    return tell
 
 
 def _code_attributes(coder: Coder, attributes: Tensor | None, kind: Tensor) -> Tensor:
@@ -244,8 +258,9 @@ def _code_attributes(coder: Coder, attributes: Tensor | None, kind: Tensor) -> T
     shapes, rest = models[: 2 * CHANNELS], models[2 * CHANNELS :]
     if max(models, default=0) >= WIDEST or max(shapes[1::2]) > WEIGHTS:
         raise SymbolMismatchError(SAME)
-    tables, index = [], torch.zeros(len(kind), CHANNELS, dtype=torch.int64, device=kind.device)
-    centre = torch.zeros(len(kind), CHANNELS, device=kind.device)
+    tables: list[Table] = []
+    index = torch.zeros(len(kind), CHANNELS, dtype=torch.int64, device=kind.device)
+    centre = torch.zeros(len(kind), CHANNELS, dtype=torch.float32, device=kind.device)
     for number, k in enumerate(present):
         middle, *widths = rest[centred * number : centred * (number + 1)]
         centre[kinds == k, 0] = float(middle)
@@ -258,7 +273,9 @@ def _code_attributes(coder: Coder, attributes: Tensor | None, kind: Tensor) -> T
 def _choose_tables(attributes: Tensor, kinds: Tensor, present: list[int]) -> list[int]:
     """Shape of each channel's tables; then the middle of the first channel and all widths for each class."""
     values = attributes.cpu().numpy().astype(np.int64)
-    middles, shapes, widths = [], [], np.ones((len(present), CHANNELS), dtype=np.int64)
+    middles: list[int] = []
+    shapes: list[int] = []
+    widths = np.ones((len(present), CHANNELS), dtype=np.int64)
     for k in present:
         own = values[(kinds == k).cpu().numpy()]
         middles.append(int(np.median(own[:, 0]).clip(0, WIDEST - 1)))
@@ -281,7 +298,8 @@ def _choose_tables(attributes: Tensor, kinds: Tensor, present: list[int]) -> lis
 def gaussians_for(quality: int, size: tuple[int, int]) -> int:
     """Number of Gaussians for a quality in half steps 0..200 and a size H, W: 300 to 20,000 at 768x512."""
     density = DENSITY_MIN * (DENSITY_MAX / DENSITY_MIN) ** (quality / 200)
-    return max(1, min(COUNT_MAX, round(density * size[0] * size[1])))
+    count: int = round(density * size[0] * size[1])
+    return max(1, min(COUNT_MAX, count))
 
 
 def _code_bytes(coder: Coder, values: list[int] | None, count: int, device: torch.device) -> list[int]:
@@ -360,7 +378,6 @@ def _best_gathering(points: Tensor, grid: tuple[int, int]) -> int:
     pair = torch.div(number[:, 0], 2, rounding_mode="floor") + columns * number[:, 1]
     both = torch.bincount(pair)
     left = torch.bincount(pair[number[:, 0] % 2 == 0], minlength=len(both))
-    both, left = both.cpu().numpy(), left.cpu().numpy()
     use = (both > 1) & (both <= SMALL)
     costs = []
     for gathering in GATHERING:

@@ -8,8 +8,6 @@ from nicodec.errors import InputError, QualityError
 
 SIGNATURE = b"\x8fnic"
 VERSION = 1
-KIND_PICTURE = 0
-KIND_CLIP = 1
 
 MODEL_BYTES = 4
 DIMENSION_MAX = (1 << 31) - 1
@@ -21,11 +19,19 @@ SECTION_MAX_BYTES = (1 << 31) - 1
 SECTIONS_MAX = 256
 SYMBOL_CHECKSUM_BYTES = 2
 TRAILER_BYTES = 4
+PICTURE_PACKETS_MAX = 0xFFFF
 
 # The last part of an error's message: what to do next.
 ALTERED = "the file was altered or its writer is at fault: fetch or copy it again"
 CUT_SHORT = "the file was cut short: fetch or copy it again"
 TOO_NEW = "install a newer nicodec"
+
+
+class Kind(IntEnum):
+    """What a file holds: the low nibble of its fifth byte."""
+
+    PICTURE = 0
+    CLIP = 1
 
 
 class Tag(IntEnum):
@@ -39,13 +45,37 @@ class Tag(IntEnum):
     GREY = 6
     THUMBNAIL = 7
     TILING = 8
+    PACKETS = 10
+    STREAM = 11
+    CLIP = 12
     EXTENDED_CRITICAL = 14
     EXTENDED_SKIPPABLE = 15
 
 
 METADATA_TAGS = (Tag.ICC, Tag.EXIF, Tag.XMP)
-KNOWN_TAGS = frozenset({Tag.PAYLOAD, Tag.ALPHA, Tag.GREY, *METADATA_TAGS})
-"""The tags that this version reads; the others that `Tag` names are reserved."""
+PICTURE_TAGS = frozenset({Tag.PAYLOAD, Tag.ALPHA, Tag.GREY, Tag.PACKETS, *METADATA_TAGS})
+"""The tags that this version reads in a picture; the others that `Tag` names are reserved or a clip's."""
+
+CLIP_TAGS = frozenset({Tag.GREY, Tag.PACKETS, Tag.STREAM, Tag.CLIP, *METADATA_TAGS})
+"""The tags that this version reads in a clip."""
+
+LAST_TAGS = frozenset({Tag.PAYLOAD, Tag.PACKETS})
+"""The sections that end the sections; a file has one of them."""
+
+
+class PacketTag(IntEnum):
+    """The packet tags that version 1 names; an odd tag may be skipped, an even one is critical."""
+
+    END = 0
+    COPIED = 1
+    LEVEL = 2
+    PIECE = 4
+    FRAME = 6
+    PART = 8
+
+
+PICTURE_PACKET_TAGS = frozenset({PacketTag.LEVEL, PacketTag.PIECE, PacketTag.PART})
+CLIP_PACKET_TAGS = frozenset({PacketTag.END, PacketTag.COPIED, PacketTag.FRAME})
 
 
 class MetadataCoding(IntEnum):
@@ -61,6 +91,14 @@ class AlphaCoding(IntEnum):
     PNG = 0
 
 
+def packet_name(tag: int) -> str:
+    """Return a name for the packet tag `tag` (0 to 15), such as "frame" or, where it has none, "tag 9"."""
+    try:
+        return PacketTag(tag).name.lower()
+    except ValueError:
+        return f"tag {tag}"
+
+
 def tag_name(tag: int) -> str:
     """Return a name for the section tag `tag` (0 to 15), such as "exif" or, where it has none, "tag 9"."""
     try:
@@ -71,7 +109,7 @@ def tag_name(tag: int) -> str:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture before any section.
+    """What a file says of its picture or clip before any section.
 
     `model`: the first 4 bytes of the SHA-256 of the model's weights; `width` and `height`: pixels, 1 to
     2^31 - 1; `quality`: half steps, 0 to 200 for a quality of 0 to 100. ValueError for a fingerprint of
@@ -103,34 +141,3 @@ class Header:
         """Bytes of the file before the first section: 12 to 20."""
         prelude = len(SIGNATURE) + 1 + MODEL_BYTES
         return prelude + varint_size(self.width) + varint_size(self.height) + 1
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The content of a picture file.
-
-    `payload`: the range-coded bytes; `symbol_checksum`: 0 to 65535, computed by the codec over its symbols;
-    `grey`: the picture is to be shown as one channel; `alpha`: a PNG file of the alpha channel; `icc`,
-    `exif` (from its TIFF header on), `xmp`: inflated metadata. None where the file has no such section.
-    ValueError for a symbol checksum outside its range.
-    """
-
-    header: Header
-    payload: bytes
-    symbol_checksum: int
-    grey: bool = False
-    alpha: bytes | None = None
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.symbol_checksum <= 0xFFFF:
-            raise ValueError(f"the symbol checksum is {self.symbol_checksum}; give 0 to 65535")
-
-    @property
-    def overhead(self) -> int:
-        """Bytes that the file takes beside the payload, if it has no other section: 19 to 31."""
-        coded = len(self.payload) + SYMBOL_CHECKSUM_BYTES
-        key = varint_size(coded << TAG_BITS | Tag.PAYLOAD)
-        return self.header.size + key + SYMBOL_CHECKSUM_BYTES + TRAILER_BYTES

@@ -1,7 +1,8 @@
-"""The one thing that a codec hands its symbols to, in three forms (DESIGN §2).
+"""The one thing that a codec hands its symbols to, in several forms (docs/design.md, "One traversal").
 
 A codec walks through its latents once, calling `coder.code(value, prior)`. What the coder is decides whether
-that trains (`RateEstimator`), writes (`StreamEncoder`) or reads (`StreamDecoder`).
+that trains (`RateEstimator`), writes (`StreamEncoder`) or reads (`StreamDecoder`). Symbols are integers near zero,
+or indices of a codebook; the prior says which.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,18 +24,32 @@ from nicodec.errors import NicodecError, SymbolMismatchError
 from nicodec.quantize.rounding import round_straight_through, round_to_least_cost
 
 SYMBOL_MAX = 2**15 - 1
-"""Largest magnitude of a symbol."""
+"""Largest magnitude of a symbol that is no index."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Range-coded symbols.
+
+    Attributes:
+        data: the bytes.
+        checksum: the low 16 bits of the CRC-32 of the symbols as 16-bit integers.
+
+    """
+
+    data: bytes
+    checksum: int
 
 
 class Coder(ABC):
-    """Codes tensors of integer symbols."""
+    """Codes tensors of symbols."""
 
     @abstractmethod
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """Code one tensor.
 
         Args:
-            value: real numbers (B, C, H, W) to be rounded to symbols; None when decoding.
+            value: real numbers (B, C, H, W) to be rounded to symbols, or indices; None when decoding.
             prior: their distribution.
 
         Returns:
@@ -45,7 +62,7 @@ class RateEstimator(Coder):
     """Adds up −log2 p instead of writing.
 
     With `noise` (training) the rate is that of value + U(−½, ½) and the returned symbols are rounded
-    straight-through; without it both are of the rounded symbols, as a file would hold them.
+    straight-through; without it both are of the rounded symbols, as a file would hold them. Indices get no noise.
     """
 
     def __init__(self, *, noise: bool = True) -> None:
@@ -55,9 +72,11 @@ class RateEstimator(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        if value is None:
-            raise ValueError("RateEstimator needs the values; only StreamDecoder reads them from a stream")
-        symbols, rated = self.relax(value.float())
+        value = given(value, self)
+        if prior.ordered:
+            symbols, rated = self.relax(value.float())
+        else:
+            symbols = rated = value.float()
         bits = prior.bits(rated)
         coded = prior.coded()
         if coded is not None:
@@ -71,17 +90,35 @@ class RateEstimator(Coder):
         return rounded, value + torch.rand_like(value).sub_(0.5) if self.noise else rounded
 
 
-def _numbers(value: Tensor) -> Tensor:
+def given(value: Tensor | None, coder: Coder) -> Tensor:
+    """The value that a coder which does not read needs.
+
+    Raises:
+        ValueError: there is none.
+
+    """
+    if value is None:
+        raise ValueError(f"{type(coder).__name__} needs the values; only StreamDecoder reads them from a stream")
+    return value
+
+
+def finite(value: Tensor) -> Tensor:
     """The value as finite float32.
 
     Raises:
-        NicodecError: it is not.
+        NicodecError: it is not finite.
 
     """
     value = value.float()
     if not torch.isfinite(value).all():
         raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
     return value
+
+
+def least_cost_symbols(value: Tensor, prior: Prior) -> Tensor:
+    """The symbols that cost least in bits and error, (B, C, H, W) float32; indices are as they are."""
+    value = finite(value)
+    return round_to_least_cost(value, prior.bits) if prior.ordered else value
 
 
 class LeastCost(Coder):
@@ -92,9 +129,18 @@ class LeastCost(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        if value is None:
-            raise ValueError("LeastCost needs the values; only StreamDecoder reads them from a stream")
-        return self._inner.code(round_to_least_cost(_numbers(value), prior.bits), prior)
+        return self._inner.code(least_cost_symbols(given(value, self), prior), prior)
+
+
+class Replay(Coder):
+    """Hands given values to another coder, in place of those of the traversal."""
+
+    def __init__(self, inner: Coder, values: Sequence[Tensor]) -> None:
+        self._inner, self._values = inner, iter(values)
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is not looked at."""
+        return self._inner.code(next(self._values), prior)
 
 
 def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -104,35 +150,36 @@ def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]
     return np.flatnonzero(coded.expand(shape).cpu().numpy())
 
 
-class StreamEncoder(Coder):
-    """Rounds, range-codes and keeps a checksum of the symbols."""
+class PictureWriter(Coder):
+    """Rounds, range-codes and keeps a checksum of the symbols of one picture, (1, C, H, W)."""
 
     def __init__(self) -> None:
         self._writer = RangeWriter()
         self._checksum = 0
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
-        """See `Coder.code`; value (1, C, H, W) is needed."""
-        if value is None:
-            raise ValueError("StreamEncoder needs the values; only StreamDecoder reads them from a stream")
-        symbols = torch.round(_numbers(value)).clamp(-SYMBOL_MAX, SYMBOL_MAX).contiguous()
+        """See `Coder.code`; value is needed."""
+        symbols = torch.round(finite(given(value, self)))
+        if prior.ordered:
+            symbols = symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX)
         coded = prior.coded()
         positions = _positions(coded, prior.shape)
-        flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]
+        flat = symbols.contiguous().to(torch.int32).cpu().numpy().ravel()[positions]
         self._writer.write(flat, prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
         return symbols if coded is None else symbols * coded
 
-    def finish(self) -> tuple[bytes, int]:
-        """Return the stream and the checksum of its symbols: the low 16 bits of their CRC-32 as int16."""
-        return self._writer.finish(), self._checksum & 0xFFFF
+    def finish(self) -> Stream:
+        """Return the stream of all that was coded."""
+        return Stream(self._writer.finish(), self._checksum & 0xFFFF)
 
 
-class StreamDecoder(Coder):
-    """Reads what `StreamEncoder` wrote."""
+class PictureReader(Coder):
+    """Reads what a `PictureWriter` wrote."""
 
-    def __init__(self, stream: bytes) -> None:
-        self._reader = RangeReader(stream)
+    def __init__(self, stream: Stream) -> None:
+        self._reader = RangeReader(stream.data)
+        self._expected = stream.checksum
         self._checksum = 0
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
@@ -144,12 +191,59 @@ class StreamDecoder(Coder):
         symbols[positions] = flat
         return torch.from_numpy(symbols).view(prior.shape).to(prior.device)
 
-    def finish(self, checksum: int) -> None:
+    def finish(self) -> None:
         """Compare the symbols with the encoder's.
 
         Raises:
             SymbolMismatchError: they differ.
 
         """
-        if self._checksum & 0xFFFF != checksum:
+        if self._checksum & 0xFFFF != self._expected:
             raise SymbolMismatchError(MISMATCH)
+
+
+class StreamEncoder(Coder):
+    """Writes a stream for each picture of a batch."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.pictures = [PictureWriter() for _ in range(count)]
+        """What writes each picture's; symbols of that picture alone may be handed to it."""
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value (B, C, H, W) is needed."""
+        value = given(value, self)
+        if len(self.pictures) == 1:
+            return self.pictures[0].code(value, prior)
+        coded = [
+            writer.code(value[number : number + 1], prior.of_picture(number))
+            for number, writer in enumerate(self.pictures)
+        ]
+        return torch.cat(coded)
+
+    def finish(self) -> list[Stream]:
+        """Return the streams, one a picture."""
+        return [writer.finish() for writer in self.pictures]
+
+
+class StreamDecoder(Coder):
+    """Reads the streams of a batch of pictures."""
+
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self.pictures = [PictureReader(stream) for stream in streams]
+        """What reads each picture's; symbols of that picture alone may be asked of it."""
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is not looked at."""
+        if len(self.pictures) == 1:
+            return self.pictures[0].code(None, prior)
+        return torch.cat([reader.code(None, prior.of_picture(n)) for n, reader in enumerate(self.pictures)])
+
+    def finish(self) -> None:
+        """Compare all symbols with the encoder's.
+
+        Raises:
+            SymbolMismatchError: those of a picture differ.
+
+        """
+        for reader in self.pictures:
+            reader.finish()

@@ -7,15 +7,18 @@ from torch import Tensor, nn
 
 from nicodec.entropy.priors import Factorized
 from nicodec.entropy.tables import TOTAL, normalise
-from nicodec.layers.quality import ANCHOR_SPACING, ANCHORS, anchor_weights
+from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, anchor_weights
+from nicodec.exact.module import ExactModule
 
 
-class FactorizedModel(nn.Module):
+class FactorizedModel(ExactModule):
     """Distributions over −half_width..half_width and an escape, at each quality anchor.
 
     In training the logits give probabilities; for coding, `to_integers` turns them into frequencies once, and
     qualities between anchors mix those frequencies in integers.
     """
+
+    frequencies: Tensor
 
     def __init__(self, channels: int, half_width: int = 12) -> None:
         super().__init__()

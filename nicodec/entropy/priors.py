@@ -7,6 +7,7 @@ coding; which of the two a prior holds is seen from their type.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,13 @@ class Prior(Protocol):
     def device(self) -> torch.device:
         """Where its parameters are."""
 
+    @property
+    def ordered(self) -> bool:
+        """Whether symbols that differ little stand for values that do; indices of a codebook are not ordered."""
+
+    def of_picture(self, number: int) -> Prior:
+        """Return the prior of one picture of the batch, of shape (1, C, H, W)."""
+
     def bits(self, x: Tensor) -> Tensor:
         """Return −log2 of the probability of the unit interval around each element of x, in x's shape."""
 
@@ -72,7 +80,10 @@ class TablePrior(Prior, Protocol):
     """A prior whose symbols fall into groups that share a table."""
 
     def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
-        """Return the tables and, for each element of one picture's tensor in C order, which one is its own."""
+        """Return the tables and, for each element of one picture's tensor in C order, which one is its own.
+
+        The prior is that of one picture, as `of_picture` gives it.
+        """
 
 
 @runtime_checkable
@@ -86,7 +97,10 @@ class RowPrior(Prior, Protocol):
     row_length: int
 
     def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Return the frequencies (N, row_length) at flat positions, each at least 1, rows adding up to 2^24."""
+        """Return the frequencies (N, row_length) at flat positions, each at least 1, rows adding up to 2^24.
+
+        The prior is that of one picture, as `of_picture` gives it.
+        """
 
 
 def _interval_probability(x: Tensor, scale: Tensor) -> Tensor:
@@ -179,10 +193,16 @@ def _flat(x: Tensor) -> NDArray[np.int64]:
     return x.detach().to(torch.int64).cpu().numpy().ravel()
 
 
+def _picture_of(mask: Tensor | None, number: int) -> Tensor | None:
+    """A mask (B or 1, C, H, W) of one picture."""
+    return mask if mask is None or len(mask) == 1 else mask[number : number + 1]
+
+
 class _Indexed:
     """What priors share of which every element has an index."""
 
     index: Tensor
+    ordered = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -209,10 +229,15 @@ class ScaleMixture(_Indexed):
     index: Tensor
     where: Tensor | None = None
 
+    def of_picture(self, number: int) -> ScaleMixture:
+        """See `Prior.of_picture`."""
+        return ScaleMixture(self.index[number : number + 1], _picture_of(self.where, number))
+
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`; when coding, x is of whole numbers, and far outside all tables none costs more."""
         if self.index.is_floating_point():
-            return _MixtureBits.apply(x.float(), self.index.float())
+            bits: Tensor = _MixtureBits.apply(x.float(), self.index.float())
+            return bits
         costs = torch.from_numpy(latent_costs()).to(self.device)
         magnitudes = costs.shape[1]
         return costs.take(self.index * magnitudes + x.abs().clamp(max=magnitudes - 1).long())
@@ -247,6 +272,7 @@ class GaussianMixture:
     indices: Tensor
     where: Tensor | None = None
     half_width_max: int = ROW_HALF_WIDTH_MAX
+    ordered = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -257,6 +283,17 @@ class GaussianMixture:
     def device(self) -> torch.device:
         """See `Prior.device`."""
         return self.indices.device
+
+    def of_picture(self, number: int) -> GaussianMixture:
+        """See `Prior.of_picture`."""
+        one = slice(number, number + 1)
+        return dataclasses.replace(
+            self,
+            weights=self.weights[one],
+            offsets=self.offsets[one],
+            indices=self.indices[one],
+            where=_picture_of(self.where, number),
+        )
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`."""
@@ -316,7 +353,7 @@ class GaussianMixture:
 
 @dataclass(frozen=True)
 class Categorical:
-    """Any distribution over symbols 0..K−1, such as indices of a codebook.
+    """Any distribution over symbols 0..K−1 that have no order, such as indices of a codebook.
 
     Attributes:
         logits: (B, K, C, H, W); when coding, integers in 1/16.
@@ -325,6 +362,7 @@ class Categorical:
 
     logits: Tensor
     first = 0
+    ordered = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -336,12 +374,16 @@ class Categorical:
         """See `Prior.device`."""
         return self.logits.device
 
+    def of_picture(self, number: int) -> Categorical:
+        """See `Prior.of_picture`."""
+        return Categorical(self.logits[number : number + 1])
+
     def bits(self, x: Tensor) -> Tensor:
         """−log2 of the probability of the nearest symbols (indices are not relaxed)."""
         unit = 1.0 if self.logits.is_floating_point() else 1 / 16
         logs = torch.log_softmax(self.logits.float() * unit, 1)
         index = torch.round(x.detach()).to(torch.int64).unsqueeze(1)
-        return -logs.gather(1, index).squeeze(1) / np.log(2)
+        return -logs.gather(1, index).squeeze(1) / math.log(2)
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
@@ -378,11 +420,16 @@ class Factorized:
     mass: Tensor
     shape: tuple[int, ...]
     where: Tensor | None = None
+    ordered = True
 
     @property
     def device(self) -> torch.device:
         """See `Prior.device`."""
         return self.mass.device
+
+    def of_picture(self, number: int) -> Factorized:
+        """See `Prior.of_picture`."""
+        return Factorized(self.mass[number : number + 1], (1, *self.shape[1:]), _picture_of(self.where, number))
 
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`. Between integers the probability is interpolated linearly."""
@@ -422,6 +469,10 @@ class Tabled(_Indexed):
     table: Sequence[Table]
     index: Tensor
     where: Tensor | None = None
+
+    def of_picture(self, number: int) -> Tabled:
+        """See `Prior.of_picture`."""
+        return Tabled(self.table, self.index[number : number + 1], _picture_of(self.where, number))
 
     def bits(self, x: Tensor) -> Tensor:
         """−log2 of the probability of the nearest symbols (there is no gradient); an escape counts 9 bits more."""

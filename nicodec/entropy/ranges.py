@@ -45,7 +45,9 @@ def _groups(index: NDArray[np.unsignedinteger[Any]]) -> tuple[NDArray[np.intp], 
 
 def _escape_codes(symbols: NDArray[np.int64], half_width: NDArray[np.int64] | int) -> NDArray[np.int64]:
     """2·(|q| − R − 1), plus 1 where q is negative."""
-    return 2 * (np.abs(symbols) - half_width - 1) + (symbols < 0)
+    beyond: NDArray[np.int64] = np.subtract(np.abs(symbols), half_width) - 1
+    sign: NDArray[np.int64] = (symbols < 0).astype(np.int64)
+    return 2 * beyond + sign
 
 
 class RangeWriter:
@@ -100,7 +102,8 @@ class RangeWriter:
 
     def finish(self) -> bytes:
         """The stream, without the zero bytes at its end (a reader sees zeros past the end)."""
-        return self._encoder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+        words: NDArray[np.uint32] = self._encoder.get_compressed()
+        return words.astype("<u4").tobytes().rstrip(b"\0")
 
 
 class RangeReader:
@@ -125,9 +128,10 @@ class RangeReader:
 
     def _decode(self, model: Any, amount: Any) -> NDArray[np.int32]:
         try:
-            return self._decoder.decode(model, amount)
+            symbols: NDArray[np.int32] = self._decoder.decode(model, amount)
         except AssertionError as error:  # constriction: "invalid for the employed entropy model"
             raise SymbolMismatchError(MISMATCH) from error
+        return symbols
 
     def _read_by_table(self, prior: TablePrior, positions: NDArray[np.intp]) -> NDArray[np.int32]:
         tables, index = prior.tables()

@@ -78,7 +78,8 @@ def gaussian_scale(index: int) -> float:
 @cache
 def _stored(name: str) -> NDArray[np.int64]:
     with resources.files("nicodec.entropy").joinpath("gaussian_tables.npz").open("rb") as file:
-        return np.load(file)[name].astype(np.int64)
+        stored: NDArray[np.int64] = np.load(file)[name].astype(np.int64)
+    return stored
 
 
 @cache
@@ -124,7 +125,8 @@ def normal_cdf(points: NDArray[np.int64]) -> NDArray[np.int64]:
     table = _stored("normal_cdf")
     points = np.clip(points + CDF_RANGE * 2**14, 0, 2 * CDF_RANGE * 2**14 - 1)
     entry, part = points >> 8, points & 255
-    return (table[entry] * (256 - part) + table[entry + 1] * part) >> 8
+    mixed: NDArray[np.int64] = (table[entry] * (256 - part) + table[entry + 1] * part) >> 8
+    return mixed
 
 
 def inverse_scales() -> NDArray[np.int64]:
@@ -144,7 +146,7 @@ def normalise(frequencies: NDArray[np.int64], total: int = TOTAL) -> NDArray[np.
     """
     count = frequencies.shape[-1]
     sums = frequencies.sum(-1, keepdims=True)
-    scaled = frequencies * (total - count) // np.maximum(sums, 1) + 1
+    scaled: NDArray[np.int64] = frequencies * (total - count) // np.maximum(sums, 1) + 1
     largest = scaled.argmax(-1)[..., None]
     rest = total - scaled.sum(-1, keepdims=True)
     np.put_along_axis(scaled, largest, np.take_along_axis(scaled, largest, -1) + rest, -1)

@@ -12,14 +12,16 @@ In training the same layer works on real numbers with activations rounded straig
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.layers.quality import ANCHOR_SPACING, ANCHORS, anchor_weights, between_anchors
+from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, anchor_weights, between_anchors
+from nicodec.exact.module import ExactModule
 
 FRACTION_BITS = 4
 """Activations count in 1/16."""
@@ -32,18 +34,35 @@ MAX_SHIFT = 14
 """Most fractional bits of a weight: weights in int16 then reach 2."""
 
 
+class _HighestPrecision:
+    """Sets torch's precision of float32 products, which all threads share, until the last that needs it is done."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, "highest"
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_float32_matmul_precision()
+                if self._before != "highest":
+                    torch.set_float32_matmul_precision("highest")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._before != "highest":
+                torch.set_float32_matmul_precision(self._before)
+
+
+_highest_precision = _HighestPrecision()
+
+
 @contextlib.contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Switch off everything that could shorten a float32: autocast, TF32, bfloat16 matrix products."""
-    precision = torch.get_float32_matmul_precision()
-    if precision != "highest":
-        torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if precision != "highest":
-            torch.set_float32_matmul_precision(precision)
+    with _highest_precision, torch.autocast(device.type, enabled=False):
+        yield
 
 
 class _Activate(torch.autograd.Function):
@@ -65,10 +84,11 @@ def activate(x: Tensor) -> Tensor:
 
     The gradient is that of a leaky ReLU (slope 0.01) with the upper bound.
     """
-    return _Activate.apply(x)
+    activated: Tensor = _Activate.apply(x)
+    return activated
 
 
-class _ExactLayer(nn.Module):
+class _ExactLayer(ExactModule):
     """What the two kinds of layer share: parameters, integers and the rescaling.
 
     Args:
@@ -77,13 +97,22 @@ class _ExactLayer(nn.Module):
 
     """
 
+    weight_int: Tensor
+    bias_int: Tensor
+    shift: Tensor
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any) -> Tensor:
+            """What `forward` returns."""
+
     def __init__(self, weight_shape: tuple[int, int], *, activation: bool = True, zero: bool = False) -> None:
         super().__init__()
         out, fan_in = weight_shape
-        self.weight = nn.Parameter(torch.zeros(out, fan_in))
+        self.weight = nn.Parameter(torch.zeros(out, fan_in, dtype=torch.float32))
         if not zero:
             nn.init.normal_(self.weight, std=(2 / fan_in) ** 0.5)
-        self.bias = nn.Parameter(torch.zeros(ANCHORS, out))
+        self.bias = nn.Parameter(torch.zeros(ANCHORS, out, dtype=torch.float32))
         self.activation = activation
         self.register_buffer("weight_int", torch.zeros(out, fan_in, dtype=torch.int16))
         self.register_buffer("bias_int", torch.zeros(ANCHORS, out, dtype=torch.int32))
@@ -148,7 +177,7 @@ class ExactPointwise(_ExactLayer):
             return activate(y) if self.activation else y
         with exact_arithmetic(x.device):
             total = torch.matmul(self.weight_int.to(torch.float32), x.flatten(2))
-        return self._finish(total.unflatten(2, x.shape[2:]), quality)
+        return self._finish(total.view(*total.shape[:2], *x.shape[2:]), quality)
 
 
 class ExactDepthwise(_ExactLayer):
@@ -164,7 +193,7 @@ class ExactDepthwise(_ExactLayer):
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
         if self.training:
-            kernel = self.weight.unflatten(1, (1, 3, 3))
+            kernel = self.weight.view(-1, 1, 3, 3)
             y = F.conv2d(x, kernel, padding=1, groups=kernel.shape[0]) + self._training_bias(quality)
             return activate(y) if self.activation else y
         height, width = x.shape[2:]

@@ -27,7 +27,7 @@ class _Magnitudes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (symbols,) = ctx.saved_tensors
+        symbols: Tensor = ctx.saved_tensors[0]
         return (gradient * symbols.sign()).div_(symbols.abs().add_(1)).mul_(2 / math.log(2))
 
 
@@ -37,7 +37,8 @@ def magnitude_features(symbols: Tensor, training: bool) -> Tensor:
     About 32·log2(1 + n), linear between powers of two: the exponent of the float32 1 + n, and five bits of its
     mantissa. In training the result is in real units (0..15.94) and has the gradient of 2·log2(1 + |q|).
     """
-    return _Magnitudes.apply(symbols) if training else _magnitudes(symbols)
+    features: Tensor = _Magnitudes.apply(symbols) if training else _magnitudes(symbols)
+    return features
 
 
 def signed_features(symbols: Tensor, training: bool) -> Tensor:

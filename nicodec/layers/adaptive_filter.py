@@ -12,6 +12,7 @@ all colours together, and weights in a basis.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.priors import Categorical, ScaleMixture
-from nicodec.layers.quality import QUALITY_STEPS
+from nicodec.exact.anchors import QUALITY_STEPS
 
 RADIUS = 3
 PAIRS = [(dy, dx) for dy in range(RADIUS + 1) for dx in range(-RADIUS, RADIUS + 1) if (dy, dx) > (0, 0)]
@@ -71,8 +72,8 @@ class AdaptiveFilter(nn.Module):
         super().__init__()
         if weights % GROUP:
             raise ValueError(f"{weights} weights: give a multiple of {GROUP}")
-        self.register_buffer("basis", torch.zeros(weights, 3, FEATURES))
-        self.register_buffer("log_unit", torch.zeros(3))
+        self.register_buffer("basis", torch.zeros(weights, 3, FEATURES, dtype=torch.float32))
+        self.register_buffer("log_unit", torch.zeros(3, dtype=torch.float32))
         self.register_buffer("index", torch.ones(weights, dtype=torch.int64))
 
     def code(self, coder: Coder, symbols: Tensor | None) -> Tensor:
@@ -92,9 +93,10 @@ class AdaptiveFilter(nn.Module):
         groups = None
         if symbols is not None:
             used = torch.nonzero(symbols)
-            groups = torch.full((1, 1, 1, 1), float(-(-(int(used.max()) + 1) // GROUP)) if len(used) else 0.0)
+            count = -(-(int(used.max()) + 1) // GROUP) if len(used) else 0
+            groups = torch.full((1, 1, 1, 1), float(count), dtype=torch.float32)
         count = GROUP * int(coder.code(groups, Categorical(logits)))
-        result = torch.zeros(weights, device=self.index.device)
+        result = torch.zeros(weights, dtype=torch.float32, device=self.index.device)
         if count:
             values = None if symbols is None else symbols[:count].view(1, count, 1, 1)
             result[:count] = coder.code(values, ScaleMixture(self.index[:count].view(1, count, 1, 1))).flatten()
@@ -109,11 +111,23 @@ class AdaptiveFilter(nn.Module):
         """W, (3, FEATURES), of symbols (weights,)."""
         return (self.unit(quality) * symbols[:, None, None] * self.basis).sum(0)
 
+    def at_rest(self) -> Tensor:
+        """The symbols of no filter, float32 (weights,), on the CPU."""
+        return torch.zeros(len(self.index), dtype=torch.float32)
+
+    def of_batch(self, x_hat: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
+        """Filter every picture of (B, 3, H, W) by its own matrix; those that have none stay."""
+        if all(matrix is None for matrix in matrices):
+            return x_hat
+        pictures = zip(torch.split(x_hat, 1), matrices, strict=True)
+        filtered = [x if matrix is None else self(x, matrix) for x, matrix in pictures]
+        return filtered[0] if len(filtered) == 1 else torch.cat(filtered)
+
     def forward(self, x_hat: Tensor, matrix: Tensor) -> Tensor:
         """Filter pictures (B, 3, H, W), float32, about 0..1, sides multiples of CELL, by W (3, FEATURES)."""
         kernel = window_of(matrix)
         constant = matrix[:, -1] - MIDDLE * kernel.sum((1, 2, 3))
-        kernel[:, :, RADIUS, RADIUS] += torch.eye(3, device=kernel.device)
+        kernel[:, :, RADIUS, RADIUS] += torch.eye(3, dtype=kernel.dtype, device=kernel.device)
         cells = F.pixel_unshuffle(F.pad(x_hat, (CELL,) * 4, mode="replicate"), CELL)
         with torch.autocast(x_hat.device.type, enabled=False):
             cells = F.conv2d(cells, _cell_kernel(kernel), constant.repeat_interleave(CELL**2))
@@ -144,7 +158,7 @@ class AdaptiveFilter(nn.Module):
     def _bits(self) -> NDArray[np.float64]:
         """(weights, SYMBOL_LIMIT + 1): what a symbol of such a magnitude costs."""
         count = len(self.index)
-        magnitudes = torch.arange(SYMBOL_LIMIT + 1.0).expand(1, count, 1, -1)
+        magnitudes = torch.arange(SYMBOL_LIMIT + 1.0, dtype=torch.float32).expand(1, count, 1, -1)
         return ScaleMixture(self.index.cpu().view(1, -1, 1, 1)).bits(magnitudes).view(count, -1).double().numpy()
 
 
@@ -182,7 +196,7 @@ def statistics(x: Tensor, x_hat: Tensor) -> tuple[Tensor, Tensor, int]:
     """
     width = x.shape[3]
     padded = F.pad(x_hat - MIDDLE, (RADIUS,) * 4, mode="replicate")
-    rows = torch.empty(FEATURES + 3, len(x), STRIP, width, device=x.device)
+    rows = torch.empty(FEATURES + 3, len(x), STRIP, width, dtype=torch.float32, device=x.device)
     rows[FEATURES - 1] = 1
     sums = torch.zeros(FEATURES + 3, FEATURES + 3, dtype=torch.float64, device=x.device)
     for top in range(0, x.shape[2], STRIP):

@@ -6,19 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nicodec.layers.module import Layer
 from nicodec.layers.quality import QualityTable
 
 LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
 
-class Pointwise(nn.Module):
+class Pointwise(Layer):
     """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
 
     def __init__(self, in_channels: int, out_channels: int, *, zero: bool = False, bias: bool = True) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(out_channels, dtype=torch.float32)) if bias else None
         nn.init.zeros_(self.weight) if zero else nn.init.normal_(self.weight, std=in_channels**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ class Pointwise(nn.Module):
         return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
-class Basis(nn.Module):
+class Basis(Layer):
     """1x1 convolution in float32 that starts as a given matrix and is learned slowly from there.
 
     What is learned is the matrix for inputs brought nearer to equal size (`input_scale`, fixed), or steps of equal
@@ -41,9 +42,9 @@ class Basis(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.register_buffer("input_scale", torch.ones(in_channels))
+        self.weight = nn.Parameter(torch.zeros(out_channels, in_channels, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(out_channels, dtype=torch.float32))
+        self.register_buffer("input_scale", torch.ones(in_channels, dtype=torch.float32))
 
     @torch.no_grad()
     def set_matrix(self, matrix: Tensor, bias: Tensor, input_scale: Tensor) -> None:
@@ -58,14 +59,14 @@ class Basis(nn.Module):
             return F.conv2d(x, (self.weight * self.input_scale)[:, :, None, None], self.bias)
 
 
-def precision_of(module: nn.Module) -> torch.autocast:
+def precision_of(module: Layer) -> torch.autocast:
     """The autocast type as it is; but float32 in evaluation for a module that says `float32`."""
     device = next(module.parameters()).device.type
     enabled = torch.is_autocast_enabled(device) and (module.training or not module.float32)
     return torch.autocast(device, enabled=enabled)
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Layer):
     """x + gate(quality) * branch(x), the branch being 1x1, SiLU, depthwise 3x3, 1x1.
 
     The channels are expanded before the depthwise convolution, so that a channel that holds most of the energy
@@ -86,12 +87,12 @@ class ResidualBlock(nn.Module):
         self.float32 = float32
         hidden = int(channels * expansion)
         self.expand = Pointwise(channels, hidden, bias=False)
-        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden, dtype=torch.float32)
         self.project = Pointwise(hidden, channels, zero=True)
         self.gate = QualityTable(channels, 0.5)
         self.shift = QualityTable(hidden)
         self.input_gain = QualityTable(channels, 1.0) if scaled else None
-        self.register_buffer("input_scale", torch.ones(channels, 1, 1) if scaled else None)
+        self.register_buffer("input_scale", torch.ones(channels, 1, 1, dtype=torch.float32) if scaled else None)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
@@ -125,6 +126,8 @@ class BlockStack(nn.ModuleList):
     def set_input_scale(self, scale: Tensor) -> None:
         """Set what every branch's input is multiplied by, (channels,)."""
         for block in self:
+            assert isinstance(block, ResidualBlock)
+            assert block.input_scale is not None
             block.input_scale.copy_(scale[:, None, None])
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:

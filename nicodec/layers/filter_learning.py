@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
+from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.layers.adaptive_filter import FEATURES, RIDGE, AdaptiveFilter, statistics
-from nicodec.layers.quality import QUALITY_STEPS
 
 STEP_LOW, STEP_HIGH = 0.045, 0.017
 """Of the symbols at quality 0 and 100: a change of the matrix by so many root mean square errors, whitened."""

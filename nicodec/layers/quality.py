@@ -1,44 +1,15 @@
-"""Parameters that depend on the quality: learned at a few anchors, interpolated between them.
-
-Quality is an integer number of half steps, 0..200, everywhere inside the library (0..100 for users).
-"""
+"""Parameters that depend on the quality: learned at a few anchors, interpolated between them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-QUALITY_STEPS = 200
-"""Largest quality in half steps: what users call quality 100."""
-
-ANCHOR_SPACING = 20
-"""Half steps between two anchors."""
-
-ANCHORS = QUALITY_STEPS // ANCHOR_SPACING + 1
+from nicodec.exact.anchors import ANCHORS, between_anchors
+from nicodec.layers.module import Layer
 
 
-def anchor_weights(quality: Tensor) -> tuple[Tensor, Tensor]:
-    """Position of a quality among the anchors.
-
-    Args:
-        quality: int64 (B,), half steps 0..200.
-
-    Returns:
-        The index of the anchor below, 0..ANCHORS-2, and the half steps past it, 0..ANCHOR_SPACING.
-
-    """
-    below = torch.clamp(torch.div(quality, ANCHOR_SPACING, rounding_mode="floor"), max=ANCHORS - 2)
-    return below, quality - below * ANCHOR_SPACING
-
-
-def between_anchors(anchors: Tensor, quality: Tensor) -> Tensor:
-    """Values of anchors (ANCHORS, C), linear between them, at quality (B,) in half steps: (B, C, 1, 1) float32."""
-    positions = torch.arange(0, ANCHORS * ANCHOR_SPACING, ANCHOR_SPACING, device=quality.device)
-    share = (1 - (quality[:, None] - positions).abs() / ANCHOR_SPACING).clamp(min=0)
-    return (share[:, :, None] * anchors).sum(1)[:, :, None, None]
-
-
-class QualityTable(nn.Module):
+class QualityTable(Layer):
     """A vector of `channels` numbers for every quality, linear between learned anchors (float path only)."""
 
     def __init__(self, channels: int, initial: Tensor | float = 0.0) -> None:

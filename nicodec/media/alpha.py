@@ -1,7 +1,7 @@
 """The alpha plane as bytes: lossless, and small for the usual masks.
 
-The first byte says how the rest is coded. 0: a grey PNG of 1 bit, where the plane has only 0 and 255, or of 8
-bits, without interlace, made of IHDR, IDAT and IEND chunks alone.
+A grey PNG of 1 bit, where the plane has only 0 and 255, or of 8 bits, without interlace, made of IHDR, IDAT and IEND
+chunks alone. The container says which coding it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from PIL import Image
 from nicodec.errors import CorruptError
 from nicodec.media.reading import pillow_pixel_limit
 
-_CODING_PNG = 0
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_START = _PNG_SIGNATURE + b"\0\0\0\rIHDR"
 
@@ -28,7 +27,7 @@ def encode_alpha(alpha: np.ndarray) -> bytes:
         alpha: uint8 (H, W), 0..255, not empty.
 
     Returns:
-        The coding byte and the coded plane.
+        The bytes of a PNG file.
 
     Raises:
         ValueError: the array has another type or shape.
@@ -41,14 +40,14 @@ def encode_alpha(alpha: np.ndarray) -> bytes:
         image = image.convert("1", dither=Image.Dither.NONE)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
-    return bytes([_CODING_PNG]) + out.getvalue()
+    return out.getvalue()
 
 
-def decode_alpha(data: bytes, width: int, height: int) -> np.ndarray:
+def decode_alpha(png: bytes, width: int, height: int) -> np.ndarray:
     """Decode an alpha plane.
 
     Args:
-        data: what `encode_alpha` returned.
+        png: what `encode_alpha` returned.
         width: the picture's columns.
         height: the picture's rows.
 
@@ -56,15 +55,11 @@ def decode_alpha(data: bytes, width: int, height: int) -> np.ndarray:
         uint8 (height, width), writable.
 
     Raises:
-        CorruptError: the coding is unknown, the size is not the picture's, or the data are broken. The size
-            is checked before anything of that size is allocated.
+        CorruptError: it is no such PNG, the size is not the picture's, or the data are broken. The size is checked
+            before anything of that size is allocated.
 
     """
     remedy = "fetch the file again from where it came"
-    if not data or data[0] != _CODING_PNG:
-        found = f"coding {data[0]}" if data else "no data"
-        raise CorruptError(f"alpha plane: found {found} where coding {_CODING_PNG} was expected; {remedy}")
-    png = bytes(data[1:])
     if not png.startswith(_PNG_START) or len(png) < 33:
         raise CorruptError(f"alpha plane: not a PNG; {remedy}")
     *size, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", png, len(_PNG_START))

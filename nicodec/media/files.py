@@ -7,14 +7,25 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from nicodec.errors import OutputError, OutputExistsError
 
 # What writing itself can raise; another OSError from the body of a `with` is its caller's.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EROFS, errno.ENXIO}
 _STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
+
+
+@runtime_checkable
+class _Named(Protocol):
+    name: Any
+
+
+def name_of_file(file: object) -> str | None:
+    """Give the name that an open file has, or None."""
+    return file.name if isinstance(file, _Named) and isinstance(file.name, str) else None
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, overwrite: bool = False) -> None:
@@ -76,7 +87,9 @@ def open_atomically(path: str | os.PathLike[str], *, overwrite: bool = False) ->
     partial = os.path.join(os.path.dirname(target), f".nicodec-{secrets.token_hex(8)}.part")
     try:  # from before the file is there: a signal's exception comes right after a system call
         try:
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
+            if sys.platform == "win32":
+                flags |= os.O_BINARY
             descriptor = os.open(partial, flags, 0o666)
         except OSError as error:
             raise _output_error(name, error) from error
@@ -126,12 +139,12 @@ def _exists_error(name: str) -> OutputExistsError:
 
 def _output_error(name: str, error: Exception) -> OutputError:
     folder = os.path.dirname(name) or "."
-    code = getattr(error, "errno", None)
+    code = error.errno if isinstance(error, OSError) else None
     if code == errno.ENOENT and not os.path.isdir(folder):
         return OutputError(f"{name!r}: the folder {folder} does not exist; create it first")
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(f"{name}: writing is not allowed there; choose a folder that you may write to")
     if code in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{name}: no space is left on the disk; free some, or choose another folder")
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return OutputError(f"{name!r}: cannot be written ({reason}); choose another name or folder")

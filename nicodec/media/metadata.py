@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
 from PIL import ExifTags, Image
 
+from nicodec.media.picture import Plane
+
 ORIENTATION_TAG = 0x0112
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 # Tags of a TIFF file that describe the photograph; the others describe how its pixels are stored.
 _DESCRIPTIVE_TAGS = {
     0x010E,  # ImageDescription
@@ -70,19 +74,92 @@ def upright_exif(exif: bytes) -> bytes:
 
 def _find_orientation(exif: bytes) -> tuple[int, str, int] | None:
     """Find the main directory's orientation: its offset, its struct layout and its value."""
-    order = "<" if exif[:1] == b"I" else ">"
+    order = _order(exif)
+    for tag, kind, place in _entries(exif):
+        layout = {1: "B", 3: "H", 4: "I"}.get(kind)
+        if tag == ORIENTATION_TAG and layout:
+            layout = order + layout
+            return place, layout, struct.unpack_from(layout, exif, place)[0]
+    return None
+
+
+def _order(exif: bytes) -> str:
+    return "<" if exif[:1] == b"I" else ">"
+
+
+def _entries(exif: bytes) -> Iterator[tuple[int, int, int]]:
+    """Give tag, type and the place of the value of each entry of the main directory, as far as it is there."""
+    order = _order(exif)
     try:
         (directory,) = struct.unpack_from(order + "I", exif, 4)
         (entries,) = struct.unpack_from(order + "H", exif, directory)
         for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind = struct.unpack_from(order + "HH", exif, entry)
-            layout = {1: "B", 3: "H", 4: "I"}.get(kind)
-            if tag == ORIENTATION_TAG and layout:
-                layout = order + layout
-                return entry + 8, layout, struct.unpack_from(layout, exif, entry + 8)[0]
-    except struct.error:  # the directory lies outside: broken EXIF has no orientation
-        pass
+            tag, kind, _, _ = struct.unpack_from(order + "HHII", exif, entry)
+            yield tag, kind, entry + 8
+    except struct.error:  # the directory lies outside: the EXIF is broken
+        return
+
+
+def density(info: Mapping[Any, Any]) -> tuple[float, float, int] | None:
+    """Give the density that Pillow found in a file.
+
+    Args:
+        info: the image's.
+
+    Returns:
+        Across, down and EXIF's unit (2: dots an inch; 1: none, so that only the pixels' shape is meant); None
+        where there is none, or only one that programs write for none: 72 or 96 dpi, or square pixels.
+
+    """
+    for name, unit in (("dpi", 2), ("aspect", 1), ("jfif_density", 1)):
+        if name == "jfif_density" and info.get("jfif_unit") != 0:
+            continue
+        found = info.get(name)
+        if not isinstance(found, tuple) or len(found) != 2:
+            continue
+        try:
+            x, y = float(found[0]), float(found[1])
+        except (TypeError, ValueError, ZeroDivisionError):
+            continue
+        if not (0 < x < 1e6 and 0 < y < 1e6):
+            continue
+        neutral = x == y if unit == 1 else round(x) == round(y) and round(x) in (72, 96)
+        return None if neutral else (x, y, unit)
     return None
+
+
+def density_exif(across: float, down: float, unit: int) -> bytes:
+    """Build bare EXIF of 66 bytes that gives a density and nothing else; see `density`."""
+    entries = struct.pack("<HHII", _X_RESOLUTION, 5, 1, 50) + struct.pack("<HHII", _Y_RESOLUTION, 5, 1, 58)
+    entries += struct.pack("<HHIHH", _RESOLUTION_UNIT, 3, 1, unit, 0)
+    values = struct.pack("<4I", round(across * 1000), 1000, round(down * 1000), 1000)
+    return b"II*\0" + struct.pack("<IH", 8, 3) + entries + struct.pack("<I", 0) + values
+
+
+def exif_density(exif: bytes) -> tuple[float, float] | None:
+    """Read a density in dots an inch from bare EXIF; None where there is none or another unit."""
+    order, found = _order(exif), dict[int, float]()
+    try:
+        for tag, kind, place in _entries(exif):
+            if tag in (_X_RESOLUTION, _Y_RESOLUTION) and kind == 5:
+                numerator, denominator = struct.unpack_from(
+                    order + "II", exif, struct.unpack_from(order + "I", exif, place)[0]
+                )
+                found[tag] = numerator / denominator
+            elif tag == _RESOLUTION_UNIT and kind == 3:
+                found[tag] = struct.unpack_from(order + "H", exif, place)[0]
+    except (struct.error, ZeroDivisionError):
+        return None
+    scale = {2: 1.0, 3: 2.54}.get(int(found.get(_RESOLUTION_UNIT, 2)))
+    if scale is None or _X_RESOLUTION not in found or _Y_RESOLUTION not in found:
+        return None
+    across, down = found[_X_RESOLUTION] * scale, found[_Y_RESOLUTION] * scale
+    return (across, down) if across > 0 and down > 0 else None
+
+
+def has_density(exif: bytes) -> bool:
+    """Whether bare EXIF gives a density, in any unit."""
+    return any(tag == _X_RESOLUTION for tag, _, _ in _entries(exif))
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
@@ -96,7 +173,7 @@ def upright_xmp(xmp: bytes) -> bytes:
     return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
-def turn_upright(plane: np.ndarray, orientation: int) -> np.ndarray:
+def turn_upright(plane: Plane, orientation: int) -> Plane:
     """Turn an array (H, W) or (H, W, C) of the given EXIF orientation, 1..8, so that its top is up."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(0, 1)

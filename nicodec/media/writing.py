@@ -6,17 +6,18 @@ import io
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from PIL import Image, PngImagePlugin
 
 from nicodec.errors import OutputError
-from nicodec.media.files import write_atomically
-from nicodec.media.metadata import descriptive_exif
+from nicodec.media.files import name_of_file, write_atomically
+from nicodec.media.metadata import descriptive_exif, exif_density
 from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
 from nicodec.media.reading import read_picture
 
 _XMP_TIFF_TAG = 700
+_DPI_FORMATS = ("PNG", "JPEG")  # they have a density of their own beside EXIF
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ PICTURE_SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
 
 def save_picture(
     picture: Picture | Image.Image,
-    target: str | os.PathLike[str] | BinaryIO,
+    target: str | os.PathLike[str] | IO[bytes],
     *,
     format: str | None = None,
     overwrite: bool = False,
@@ -81,19 +82,19 @@ def save_picture(
         LossyConversionWarning: the format cannot hold the alpha plane (it is laid on white) or the metadata.
 
     """
-    path = None if hasattr(target, "write") else os.fsdecode(target)  # type: ignore[arg-type]
-    name = _format_name(path if path is not None else getattr(target, "name", None), format)
+    path = os.fsdecode(target) if isinstance(target, (str, bytes, os.PathLike)) else None
+    name = _format_name(path if path is not None else name_of_file(target), format)
     if not isinstance(picture, Picture):
         picture = read_picture(picture, max_pixels=None)
     data, losses = _encode(picture, name)
     for loss in losses:
         warnings.warn(loss, LossyConversionWarning, stacklevel=2)
-    if path is not None:
-        write_atomically(path, data, overwrite)
+    if isinstance(target, (str, bytes, os.PathLike)):
+        write_atomically(os.fsdecode(target), data, overwrite)
         return
     try:
-        target.write(data)  # type: ignore[union-attr]
-    except (OSError, ValueError, TypeError) as error:
+        target.write(data)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise OutputError(f"the {name} picture cannot be written ({error}); give a file open in mode 'wb'") from error
 
 
@@ -163,6 +164,8 @@ def _metadata_options(name: str, icc: bytes | None, exif: bytes | None, xmp: byt
     options: dict[str, Any] = {}
     if icc:
         options["icc_profile"] = icc
+    if exif and name in _DPI_FORMATS and (density := exif_density(exif)):
+        options["dpi"] = density
     if name == "TIFF":
         tags = Image.Exif()
         if exif:

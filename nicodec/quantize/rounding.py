@@ -28,7 +28,8 @@ class _Round(torch.autograd.Function):
 
 def round_straight_through(x: Tensor) -> Tensor:
     """Round to integers; the gradient passes unchanged (Bengio et al. 2013)."""
-    return _Round.apply(x)
+    rounded: Tensor = _Round.apply(x)
+    return rounded
 
 
 @torch.no_grad()

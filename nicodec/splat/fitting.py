@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nicodec.splat.bins import Bins
 from nicodec.splat.gaussians import (
     Gaussians,
     Steps,
@@ -21,7 +22,7 @@ from nicodec.splat.gaussians import (
     quantise,
     within_range,
 )
-from nicodec.splat.rasteriser import Bins, bin_gaussians, draw
+from nicodec.splat.rasteriser import bin_gaussians, draw
 from nicodec.splat.start import least_squares_colours, scatter, starting_shapes
 
 LEARNING_RATES = (1.2, 1.2, 0.08, 0.08, 0.08, 0.04, 0.04, 0.04)
@@ -76,6 +77,10 @@ class Progress:
     seconds: float
 
 
+Watch = Callable[[Progress, Callable[[], Gaussians]], None]
+"""Told how a fit goes, and what gives the Gaussians as they are."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """The result of a fit: what a file will hold.
@@ -119,8 +124,7 @@ def fit(
     count: int,
     steps: Steps | None = None,
     budget: Budget | None = None,
-    report: Callable[[Progress], None] | None = None,
-    preview: Callable[[Progress, Gaussians], None] | None = None,
+    watch: Watch | None = None,
     start: Gaussians | None = None,
     seed: int = 0,
 ) -> Fit:
@@ -132,8 +136,7 @@ def fit(
         steps: of the quantisation that the last part of the fit is aware of; unless given, they suit the PSNR
             that is reached before it.
         budget: when it ends.
-        report: called every 10 steps, and at the end with a share of 1.
-        preview: called every 10 steps with the Gaussians as they are.
+        watch: called every 10 steps, and at the end with a share of 1.
         start: Gaussians to start from (of the frame before, say), instead of the picture's detail.
         seed: of the starting positions; the same seed gives the same fit on the same machine.
 
@@ -158,20 +161,17 @@ def fit(
         if iteration % 10:
             continue
         progress = Progress(share, iteration, psnr, count, time.monotonic() - begun)
-        if report:
-            report(progress)
-        if preview:
-            preview(progress, fitting.result())
+        if watch:
+            watch(progress, fitting.result)
         if HALF_SIZE_UNTIL < share < QUANTISED_FROM:
             at_full_size.append(psnr)
             enough = budget.psnr is not None and psnr >= budget.psnr + HEADROOM
             stalled = len(at_full_size) > PATIENCE and psnr - at_full_size[-PATIENCE] < 0.01
             if enough or stalled:
                 jump += QUANTISED_FROM - share
-    if report:
-        report(Progress(1.0, iteration, psnr, count, time.monotonic() - begun))
-    fitting.steps = fitting.steps or steps or Steps.for_psnr(psnr)
-    return fitting.quantised()
+    if watch:
+        watch(Progress(1.0, iteration, psnr, count, time.monotonic() - begun), fitting.result)
+    return fitting.quantised(fitting.steps or steps or Steps.for_psnr(psnr))
 
 
 class _Fitting:
@@ -217,10 +217,11 @@ class _Fitting:
         size = (target.shape[1], target.shape[2])
         values = self.values
         if self.steps:
-            values = values + (dequantise(self._symbols(), self.steps) - values).detach()
+            values = values + (dequantise(self.symbols(self.steps), self.steps) - values).detach()
         parts = self._parts(values, factor)
         if self.bins is None or factor != self.factor or self.bins_age >= BINS_KEPT:
-            self.bins = bin_gaussians(*(p.detach() for p in parts[:3]), size, margin=0.1)
+            position, log_scale, shear = (part.detach() for part in parts[:3])
+            self.bins = bin_gaussians(position, log_scale, shear, size, margin=0.1)
             self.bins_age, self.factor = 0, factor
         self.bins_age += 1
         drawn = draw(*parts, size, self.bins)
@@ -230,8 +231,9 @@ class _Fitting:
         self._descend(gradient, share)
         return -10 * math.log10(max(1e-10, float(error.detach()) / target.numel()))
 
-    def _symbols(self) -> Symbols:
-        return quantise(within_range(self.values.detach(), self.size), self.steps)
+    def symbols(self, steps: Steps) -> Symbols:
+        """The Gaussians as integers."""
+        return quantise(within_range(self.values.detach(), self.size), steps)
 
     @torch.no_grad()
     def _descend(self, gradient: Tensor, share: float) -> None:
@@ -271,7 +273,7 @@ class _Fitting:
         """The Gaussians as they are."""
         return Gaussians(self.values.detach().clone(), self.background, self.size)
 
-    def quantised(self) -> Fit:
+    def quantised(self, steps: Steps) -> Fit:
         """The Gaussians as a file holds them."""
         with torch.no_grad():
-            return Fit(self._symbols(), self.steps, self.background, self.size)
+            return Fit(self.symbols(steps), steps, self.background, self.size)

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.errors import LimitError
-from nicodec.splat.rasteriser import EXTENT, draw
+from nicodec.splat.bins import EXTENT
+from nicodec.splat.rasteriser import draw
 
 LOG_SCALE_MIN, LOG_SCALE_MAX = math.log(0.35), math.log(512.0)
 SHEAR_MAX = 40.0
@@ -35,8 +36,9 @@ POSITION, LOG_SCALE, SHEAR, GREY, CHROMA = 1.4, 0.56, 2.0, 0.21, 0.22
 
 def colour_basis(device: torch.device | str = "cpu") -> Tensor:
     """(3, 3): rows are a grey and two differences of colour, orthonormal, of red, green and blue."""
-    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], device=device)
-    return rows / rows.norm(dim=1, keepdim=True)
+    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float32, device=device)
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / lengths
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Steps:
 
     @property
     def _size(self) -> float:
-        return 2.0 ** (-self.precision / 4)
+        return math.pow(2.0, -self.precision / 4)
 
     def cell_units(self, kind: int) -> int:
         """Width of the cells of a class's positions in 1/65536 pixel: an integer, as the grid hangs on it."""
-        return round(2**16 * POSITION * self._size * 2.0 ** ((1 - FINER) * (kind - 1)))
+        return round(2**16 * POSITION * self._size * math.pow(2.0, (1 - FINER) * (kind - 1)))
 
     def grid(self, kind: int, size: tuple[int, int]) -> tuple[int, int]:
         """Columns and rows of a class's cells on a picture of size H, W."""

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nicodec.splat import rasteriser
+from nicodec.splat.bins import CUT, GROUP, TILE, Bins
 
 
 @triton.jit
@@ -85,24 +85,22 @@ def _backward(
         tl.store(to_coefficients + rows * 6 + j, tl.sum(slope * _monomial(pixel, tile, j)[None, :], 1))
 
 
-def forward(coefficients: Tensor, colours: Tensor, bins: rasteriser.Bins) -> Tensor:
+def forward(coefficients: Tensor, colours: Tensor, bins: Bins) -> Tensor:
     """Tiles (tiles, 3, TILE²) from padded rows (groups * GROUP, 6) and (groups * GROUP, 3), float32."""
     tiles = bins.rows * bins.columns
     held = torch.bincount(bins.tile, minlength=tiles)
     first = torch.cat([held.new_zeros(1), held.cumsum(0)])
-    out = colours.new_empty(tiles, 3, rasteriser.TILE**2)
-    _forward[(tiles,)](
-        coefficients, colours, first, out, tile=rasteriser.TILE, group=rasteriser.GROUP, cut=rasteriser.CUT
-    )
+    out = colours.new_empty(tiles, 3, TILE**2)
+    _forward[(tiles,)](coefficients, colours, first, out, tile=TILE, group=GROUP, cut=CUT)
     return out
 
 
-def backward(coefficients: Tensor, colours: Tensor, bins: rasteriser.Bins, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def backward(coefficients: Tensor, colours: Tensor, bins: Bins, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of the rows' coefficients and colours from that of the tiles."""
     to_coefficients, to_colours = torch.empty_like(coefficients), torch.empty_like(colours)
     if len(bins.tile):
         _backward[(len(bins.tile),)](
             coefficients, colours, bins.tile, gradient.contiguous(), to_coefficients, to_colours,
-            tile=rasteriser.TILE, group=rasteriser.GROUP, cut=rasteriser.CUT,
+            tile=TILE, group=GROUP, cut=CUT,
         )  # fmt: skip
     return to_coefficients, to_colours

@@ -15,49 +15,19 @@ colours are matrix products, too.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-TILE = 8
-"""Pixels of a tile's side."""
-
-GROUP = 16
-"""Gaussians of one tile that are summed by one matrix product."""
-
-EXTENT = 3.0
-"""Deviations at which a Gaussian ends."""
-
-CUT = math.exp(-(EXTENT**2) / 2)
+from nicodec.splat.bins import CUT, EXTENT, GROUP, TILE, Bins
 
 KERNELS = "cuda"
 """Where the Triton kernels run: "cuda", "always" (under Triton's interpreter, in tests), or "never"."""
 
 CHUNK = 2**19
 """Weights worked on at a time: few enough for a processor's cache."""
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Which Gaussians touch which tiles.
-
-    Attributes:
-        gaussian: int64 (P,), the Gaussian of each pair.
-        slot: int64 (P,), the pair's row among groups * GROUP rows.
-        tile: int64 (groups,), the tile of each group; tiles count row by row.
-        rows, columns: of tiles.
-
-    """
-
-    gaussian: Tensor
-    slot: Tensor
-    tile: Tensor
-    rows: int
-    columns: int
 
 
 def bin_gaussians(
@@ -139,7 +109,8 @@ class _Sum(torch.autograd.Function):
         ctx.bins, ctx.kernel = bins, _kernel(colour)
         if ctx.kernel:
             ctx.save_for_backward(c, k)
-            return ctx.kernel.forward(c, k, bins)
+            summed: Tensor = ctx.kernel.forward(c, k, bins)
+            return summed
         weights = []
         for part in _chunks(groups):
             w = (c[part.start * GROUP : part.stop * GROUP] @ monomials).exp_()
@@ -214,6 +185,6 @@ def draw(
     """
     bins = bins or bin_gaussians(position, log_scale, shear, size)
     coefficients = _coefficients(position, log_scale, shear, bins)
-    tiles = _Sum.apply(coefficients, colour[bins.gaussian], bins)
+    tiles: Tensor = _Sum.apply(coefficients, colour[bins.gaussian], bins)
     grid = tiles.view(bins.rows, bins.columns, 3, TILE, TILE).permute(2, 0, 3, 1, 4)
     return grid.reshape(3, bins.rows * TILE, bins.columns * TILE)[:, : size[0], : size[1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nicodec.layers.quality import QUALITY_STEPS
+from nicodec.exact.anchors import QUALITY_STEPS
 
 MIDDLE_RATE_WEIGHT = 0.015
 """A λ in the middle: a sample of it is weighted by one."""

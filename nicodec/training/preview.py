@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nicodec.codecs.base import LatentCodec
+from nicodec.codecs.latent import LatentCodec
 from nicodec.training.budget import Budget
 
 SIDE = 512

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from nicodec.codecs.base import LatentCodec
+from nicodec.codecs.latent import LatentCodec
 from nicodec.errors import InputError
-from nicodec.layers.quality import QUALITY_STEPS
+from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
 from nicodec.training.loss import drawn_qualities, rate_distortion

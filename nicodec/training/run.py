@@ -171,7 +171,7 @@ def _run_in(out: Path, recipe: Recipe, workers: Workers) -> dict[str, Any] | Non
 def _codec(recipe: Recipe) -> Codec:
     """The recipe's codec, untrained."""
     try:
-        configuration = family(recipe.codec).configuration
+        configuration = family(recipe.codec).Config
     except (ValueError, LookupError) as error:
         raise InputError(f"{recipe.path}: codec is {recipe.codec!r}: {error}") from error
     table = dict(recipe.model)

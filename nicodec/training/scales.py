@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nicodec.codecs.base import LatentCodec
+from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures

@@ -174,7 +174,8 @@ def test_what_is_lost_is_warned_of_even_when_quiet(run, place):
     Image.fromarray(np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)).save("deep.png")
     result = run("compress", "deep.png", "--codec", "tiny", "--quiet")
     assert result.code == 0
-    assert result.err == "nicodec: warning: deep.png: Grey of 16 bits was reduced to 8.\n"
+    said = "The picture's 16 bits a channel are compressed in full; .nic files decode to 8 bits."
+    assert result.err == f"nicodec: warning: deep.png: {said}\n"
     facts = json.loads(run("info", "--json", "deep.nic").out)
     assert facts["grey"] is True
 
@@ -188,7 +189,7 @@ def test_info_as_text_and_as_json_lines(run, place, nic):
     assert facts[0]["width"] == 64
     assert facts[0]["model"] == "tiny"
     assert facts[0]["bpp"] == 8 * len(nic) / (64 * 48)
-    assert sum(facts[0]["sections"].values()) == facts[0]["size"] == len(nic)
+    assert sum(facts[0]["sections"].values()) == facts[0]["file_bytes"] == len(nic)
     text = run("info", "a.nic").out.decode()
     assert "64x48, RGB" in text
     assert "tiny (" in text
@@ -308,7 +309,9 @@ def test_effort_makes_another_file_of_the_same_picture(run, place):
     assert Path("photo.nic").read_bytes() != plain
     assert run("decompress", "photo.nic", "-o", "back.png").code == 0
     assert run("compress", "photo.png", "-e", "10", "-f").code == 2
-    assert "has no efforts" in run("compress", "photo.png", "--codec", "splat", "-e", "9", "-f").err
+    refused = run("compress", "photo.png", "--codec", "splat", "-e", "9", "-f")
+    assert refused.code == 2
+    assert "--effort is not for --codec splat" in refused.err
 
 
 def test_splats_are_fitted_and_drawn_at_any_size(run, place):
@@ -317,9 +320,9 @@ def test_splats_are_fitted_and_drawn_at_any_size(run, place):
         "compress", "photo.png", "--codec", "splat", "--gaussians", "30", "--iterations", "10", "--preview", "fit"
     )
     assert (fitted.code, fitted.out) == (0, b"")
-    assert [path.name for path in Path("fit").iterdir()] == ["photo-0010.png"]
+    assert sorted(path.name for path in Path("fit").iterdir()) == ["photo-0001.png", "photo-0002.png"]
     assert json.loads(run("info", "--json", "photo.nic").out)["model"] == "splat"
-    for options, size in ((["--scale", "2"], (128, 96)), (["--size", "30x20"], (30, 20)), ([], (64, 48))):
+    for options, size in ((["--scale", "2"], (128, 96)), (["--draw-size", "30x20"], (30, 20)), ([], (64, 48))):
         assert run("decompress", "photo.nic", "-f", "-o", "back.png", *options).code == 0
         with Image.open("back.png") as back:
             assert back.size == size
@@ -329,9 +332,18 @@ def test_options_of_splats_are_refused_elsewhere(run, place):
     photograph().save("photo.png")
     result = run("compress", "photo.png", "--codec", "tiny", "--gaussians", "30")
     assert (result.code, result.err.count("\n")) == (2, 1)
-    assert "--gaussians is for --codec splat" in result.err
+    assert "--gaussians is not for --codec tiny; its own flags: --effort" in result.err
     run("compress", "photo.png", "--codec", "tiny")
     assert "one size" in run("decompress", "photo.nic", "-f", "--scale", "2").err
-    assert run("decompress", "photo.nic", "--scale", "2", "--size", "3x3").code == 2
-    assert run("decompress", "photo.nic", "--size", "3by3").code == 2
-    assert run("compress", "photo.png", "--codec", "splat", "--gaussians", "9", "-q", "4").code == 2
+    assert run("decompress", "photo.nic", "--scale", "2", "--draw-size", "3x3").code == 2
+    assert run("decompress", "photo.nic", "--draw-size", "3by3").code == 2
+
+
+def test_a_number_of_gaussians_stands_in_place_of_the_qualitys(run, place):
+    from nicodec.drawing import Drawing
+
+    photograph().save("photo.png")
+    few = ["--gaussians", "9", "--iterations", "3"]
+    assert run("compress", "photo.png", "--codec", "splat", "-q", "40", *few).code == 0
+    assert len(Drawing.open("photo.nic").gaussians.values) == 9
+    assert json.loads(run("info", "--json", "photo.nic").out)["quality"] == 40

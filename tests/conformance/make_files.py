@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import nicodec
 from nicodec import container
-from nicodec.entropy.coder import StreamDecoder
+from nicodec.entropy.coder import PictureReader, Stream
+from nicodec.entropy.priors import Prior
 from nicodec.zoo import find_model, load_codec
 
 from ..conftest import smooth_picture
@@ -37,23 +40,21 @@ SPLAT_CASES = {
 def symbols_hash(data: bytes) -> str:
     """SHA-256 of all symbols of a file, as 32-bit little-endian integers in the order of decoding."""
     stored = container.read_picture(data)
-    codec = load_codec(find_model(stored.header.model), "cpu")
+    codec = load_codec(find_model(stored.header.model), torch.device("cpu"))
     size = tuple(
         -(-side // codec.alignment) * codec.alignment for side in (stored.header.height, stored.header.width)
     )
     digest = hashlib.sha256()
+    read = PictureReader.code
 
-    class Hasher(StreamDecoder):
-        def code(self, value, prior):
-            symbols = super().code(value, prior)
-            digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
-            return symbols
+    def hashed(self: PictureReader, value: Tensor | None, prior: Prior) -> Tensor:
+        symbols = read(self, value, prior)
+        digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
+        return symbols
 
-    decoder = Hasher(stored.payload)
-    quality = torch.tensor([stored.header.quality])
-    with torch.inference_mode():
-        codec.code_filter(decoder, None, codec.code_latents(decoder, None, size, quality), quality)
-    decoder.finish(stored.symbol_checksum)
+    stream = Stream(stored.payload, stored.symbol_checksum)
+    with torch.inference_mode(), mock.patch.object(PictureReader, "code", hashed):
+        codec.decode([(stream,)], size, torch.tensor([stored.header.quality]))
     return digest.hexdigest()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nicodec
-from nicodec.zoo import PACKAGED, WITHOUT_WEIGHTS, fingerprint_of, installed_models
+from nicodec.zoo import PACKAGED, fingerprint_of, fingerprint_without_weights, installed_models
 
 from .make_files import symbols_hash
 
@@ -29,12 +30,21 @@ def test_file_decodes_as_it_did(name: str) -> None:
     assert abs(pixels.mean() - known["mean"]) < 0.1
 
 
+def test_alpha_as_the_format_page_says(shared: Path) -> None:
+    """A file that was made from FORMAT.md, not by our writer."""
+    image = nicodec.decompress((shared / "cases" / "alpha_as_in_FORMAT.nic").read_bytes())
+    assert (image.mode, image.size) == ("RGBA", (32, 24))
+
+
 def test_packaged_models_are_pinned() -> None:
     """The table is append only: a fingerprint that was released stays, with its weights."""
     assert set(PACKAGED) == {"ba2c3116"}
-    assert WITHOUT_WEIGHTS == {"a517fb79": "splat"}
+    assert fingerprint_without_weights("splat").hex() == "a517fb79"
     for entry in installed_models():
-        assert (entry.folder / "CARD.md").is_file()
-        if entry.weights is not None:
+        folder = entry.folder or Path(str(resources.files("nicodec_models"))) / entry.name
+        assert (folder / "CARD.md").is_file()
+        if entry.weights is None:
+            assert entry.fingerprint == fingerprint_without_weights(entry.name)
+        else:
             assert fingerprint_of(entry.weights) == entry.fingerprint
-            assert (entry.folder / "recipe.toml").is_file()
+            assert (folder / "recipe.toml").is_file()

@@ -14,7 +14,7 @@ from nicodec.container import (
     section_sizes,
     write_picture,
 )
-from nicodec.container import writer as writer_module
+from nicodec.container import sections as sections_module
 from nicodec.container.format import HEADER_MAX_BYTES
 from nicodec.errors import InputError, QualityError
 
@@ -122,7 +122,7 @@ def test_symbol_checksum_out_of_range(checksum: int) -> None:
 
 
 def test_section_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "SECTION_MAX_BYTES", 100)
+    monkeypatch.setattr(sections_module, "SECTION_MAX_BYTES", 100)
     with pytest.raises(InputError, match="the payload section has 103 bytes, the most is 100"):
         write_picture(replace(FULL, payload=bytes(101)))
 

@@ -5,9 +5,16 @@ import zlib
 
 import pytest
 
-from nicodec.container import Limits, read_header, read_picture, section_sizes
+from nicodec.container import Kind, Limits, read_header, read_kind, read_picture, section_sizes
 from nicodec.container.varint import write_varint
-from nicodec.errors import CorruptError, FutureVersionError, LimitError, NotNicodecError, TruncatedError
+from nicodec.errors import (
+    CorruptError,
+    FutureVersionError,
+    InputError,
+    LimitError,
+    NotNicodecError,
+    TruncatedError,
+)
 
 from .build import MODEL, PAYLOAD, PRELUDE, build_file, build_section, seal
 
@@ -38,10 +45,29 @@ def test_version_0() -> None:
         read_picture(build_file(prelude=prelude_of(version=0)))
 
 
-@pytest.mark.parametrize("kind", range(1, 16))
-def test_other_kinds(kind: int) -> None:
-    with pytest.raises(FutureVersionError, match="this reader reads pictures only"):
-        read_header(prelude_of(version=0x10 | kind))
+@pytest.mark.parametrize("kind", range(2, 16))
+def test_unknown_kinds(kind: int) -> None:
+    for read in (read_picture, read_header, read_kind):
+        with pytest.raises(FutureVersionError, match=rf"of kind {kind}, this reader reads pictures \(0\) and clips"):
+            read(prelude_of(version=0x10 | kind))
+
+
+def test_a_clip_is_no_picture() -> None:
+    clip = prelude_of(version=0x11)
+    assert read_kind(clip) is Kind.CLIP
+    assert read_kind(PRELUDE) is Kind.PICTURE
+    assert read_header(clip) == read_header(prelude_of())
+    for read in (read_picture, section_sizes):
+        with pytest.raises(InputError, match="is a clip, a picture was asked for"):
+            read(clip)
+
+
+def test_kind_of_foreign_and_short_files() -> None:
+    for data in (b"", b"\x89PNG\r"):
+        with pytest.raises(NotNicodecError):
+            read_kind(data)
+    with pytest.raises(TruncatedError):
+        read_kind(b"\x8fnic")
 
 
 @pytest.mark.parametrize("size", [0, 2**31, 2**35 - 1])
@@ -82,10 +108,10 @@ def test_skippable_sections_are_ignored(tag: int) -> None:
 
 
 def _name(tag: int) -> str:
-    return "extended_skippable" if tag == 15 else f"tag {tag}"
+    return {11: "stream", 15: "extended_skippable"}.get(tag, f"tag {tag}")
 
 
-@pytest.mark.parametrize("tag", [0, 8, 10, 12, 14])
+@pytest.mark.parametrize("tag", [0, 8, 12, 14])
 def test_unknown_critical_sections_are_refused(tag: int) -> None:
     data = build_file([(tag, b""), PAYLOAD])
     with pytest.raises(FutureVersionError, match=f"critical section of tag {tag}.* install a newer nicodec"):
@@ -107,7 +133,7 @@ def test_critical_sections_are_named(tag: int, content: bytes, name: str) -> Non
 
 
 def test_alteration_is_told_before_an_unknown_critical_tag() -> None:
-    data = bytearray(build_file([(10, b""), PAYLOAD]))
+    data = bytearray(build_file([(12, b""), PAYLOAD]))
     data[-1] ^= 1
     with pytest.raises(CorruptError, match="altered"):
         read_picture(data)
@@ -180,7 +206,7 @@ def test_bad_deflate(stream: bytes, message: str) -> None:
 def test_most_sections() -> None:
     filler = [(9, b"")]
     assert read_picture(build_file([*filler * 255, PAYLOAD])).payload
-    with pytest.raises(CorruptError, match="no payload among the first 256 sections"):
+    with pytest.raises(CorruptError, match="no payload or packets among the first 256 sections"):
         read_picture(build_file([*filler * 256, PAYLOAD]))
 
 
@@ -236,7 +262,16 @@ def test_deflate_bomb_costs_little() -> None:
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["pixels", "metadata_bytes"])
+def test_work_limit() -> None:
+    limits = Limits(pixels_per_payload_byte=1000)
+    limits.check_work(100, 100, 10)
+    limits.check_work(1000, 1, 0)
+    with pytest.raises(LimitError, match="101 x 100 = 10100 pixels in 10 bytes, the limit is 1000 pixels a byte"):
+        limits.check_work(101, 100, 10)
+    Limits().check_work(2**31 - 1, 2**31 - 1, 0)
+
+
+@pytest.mark.parametrize("name", ["pixels", "metadata_bytes", "packet_bytes", "pixels_per_payload_byte"])
 def test_negative_limit(name: str) -> None:
     with pytest.raises(ValueError, match=f"limit {name} is -1"):
         Limits(**{name: -1})

@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nicodec.entropy.coder import SYMBOL_MAX, LeastCost, RateEstimator, StreamDecoder, StreamEncoder
-from nicodec.entropy.priors import Categorical, Factorized, GaussianMixture, Prior, ScaleMixture
-from nicodec.entropy.tables import normalise
+from nicodec.entropy.coder import (
+    SYMBOL_MAX,
+    LeastCost,
+    PictureReader,
+    PictureWriter,
+    RateEstimator,
+    Replay,
+    Stream,
+    StreamDecoder,
+    StreamEncoder,
+)
+from nicodec.entropy.priors import Categorical, Factorized, GaussianMixture, Prior, ScaleMixture, Tabled
+from nicodec.entropy.tables import Table, latent_tables, normalise
 from nicodec.errors import NicodecError, SymbolMismatchError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -48,15 +58,18 @@ def random_values(kind: str, shape: tuple[int, ...], random: np.random.Generator
 def test_decoder_reads_what_the_encoder_wrote(kind: str, shape: tuple[int, ...], seed: int) -> None:
     random = np.random.default_rng(seed)
     steps = [(random_values(kind, shape, random), random_prior(kind, shape, random)) for _ in range(3)]
-    encoder = StreamEncoder()
+    encoder = PictureWriter()
     written = [encoder.code(value, prior) for value, prior in steps]
-    stream, checksum = encoder.finish()
-    decoder = StreamDecoder(stream)
-    for symbols, (_, prior) in zip(written, steps, strict=True):
-        assert torch.equal(symbols, decoder.code(None, prior))
-    decoder.finish(checksum)
-    with pytest.raises(SymbolMismatchError):
-        decoder.finish(checksum ^ 1)
+    stream = encoder.finish()
+    for checksum in (stream.checksum, stream.checksum ^ 1):
+        decoder = PictureReader(Stream(stream.data, checksum))
+        for symbols, (_, prior) in zip(written, steps, strict=True):
+            assert torch.equal(symbols, decoder.code(None, prior))
+        if checksum == stream.checksum:
+            decoder.finish()
+        else:
+            with pytest.raises(SymbolMismatchError):
+                decoder.finish()
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "mixture", "categorical", "factorized"])
@@ -72,10 +85,10 @@ def test_written_size_is_the_estimate(kind: str) -> None:
         value = torch.multinomial(shares, 1, generator=torch.Generator().manual_seed(1)).view(shape).float()
     else:
         value = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 2
-    encoder, estimator = StreamEncoder(), RateEstimator(noise=False)
+    encoder, estimator = PictureWriter(), RateEstimator(noise=False)
     symbols = encoder.code(value, prior)
     assert torch.equal(symbols, estimator.code(value, prior))
-    size = len(encoder.finish()[0])
+    size = len(encoder.finish().data)
     estimate = float(estimator.bits) / 8
     assert abs(size - estimate) <= 0.01 * estimate + 64
 
@@ -84,11 +97,11 @@ def test_written_size_is_the_estimate(kind: str) -> None:
 @settings(deadline=None, max_examples=80)
 def test_any_bytes_decode_or_fail_in_one_way(stream: bytes, seed: int) -> None:
     random = np.random.default_rng(seed)
-    decoder = StreamDecoder(stream)
+    decoder = PictureReader(Stream(stream, 12345))
     try:
         for kind in ("factorized", "gaussian", "mixture"):
             decoder.code(None, random_prior(kind, (1, 3, 4, 4), random))
-        decoder.finish(12345)
+        decoder.finish()
     except NicodecError:
         pass
 
@@ -107,7 +120,7 @@ def test_estimator_relaxes_and_has_gradients() -> None:
 
 def test_only_the_decoder_works_without_values() -> None:
     prior = ScaleMixture(torch.full((1, 1, 1, 1), 9))
-    for coder in (RateEstimator(), StreamEncoder(), LeastCost(StreamEncoder())):
+    for coder in (RateEstimator(), PictureWriter(), StreamEncoder(), LeastCost(StreamEncoder())):
         with pytest.raises(ValueError, match="needs the values"):
             coder.code(None, prior)
 
@@ -115,7 +128,7 @@ def test_only_the_decoder_works_without_values() -> None:
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 def test_what_is_no_number_is_refused(broken: float) -> None:
     prior = ScaleMixture(torch.full((1, 1, 1, 2), 9))
-    for coder in (StreamEncoder(), LeastCost(StreamEncoder())):
+    for coder in (PictureWriter(), StreamEncoder(), LeastCost(StreamEncoder())):
         with pytest.raises(NicodecError, match="weights are broken"):
             coder.code(torch.tensor([[[[0.0, broken]]]]), prior)
 
@@ -126,17 +139,185 @@ def test_what_is_no_number_is_refused(broken: float) -> None:
 def test_symbols_of_least_cost(kind: str, shape: tuple[int, ...], seed: int) -> None:
     random = np.random.default_rng(seed)
     value, prior = random_values(kind, shape, random), random_prior(kind, shape, random)
-    encoder, nearest, least = StreamEncoder(), RateEstimator(noise=False), RateEstimator(noise=False)
+    encoder, nearest, least = PictureWriter(), RateEstimator(noise=False), RateEstimator(noise=False)
     symbols = LeastCost(encoder).code(value, prior)
     assert torch.equal(symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX), symbols)
     nearest.code(value, prior)
     chosen = LeastCost(least).code(value, prior)
     assert torch.equal(chosen.clamp(-SYMBOL_MAX, SYMBOL_MAX), symbols)
     assert float(least.bits) <= float(nearest.bits) + 0.01
-    stream, checksum = encoder.finish()
-    decoder = StreamDecoder(stream)
+    decoder = PictureReader(encoder.finish())
     assert torch.equal(decoder.code(None, prior), symbols)
-    decoder.finish(checksum)
+    decoder.finish()
+
+
+KINDS = ["gaussian", "mixture", "categorical", "factorized", "tabled"]
+MASKS = ["none", "one for all", "one for each", "of places", "of channels", "nothing"]
+
+
+def random_mask(kind: str, count: int, shape: tuple[int, ...], random: np.random.Generator) -> Tensor | None:
+    """A mask of `count` pictures of shape (1, C, H, W), in a form that a codec may give it."""
+    sides = {
+        "one for all": shape,
+        "one for each": (count, *shape[1:]),
+        "of places": (1, 1, *shape[2:]),
+        "of channels": (count, shape[1], 1, 1),
+        "nothing": (1, 1, 1, 1),
+    }
+    if kind == "none":
+        return None
+    drawn = torch.from_numpy(random.integers(0, 2, sides[kind])).bool()
+    return drawn & (kind != "nothing")
+
+
+def random_batch(
+    kind: str, mask: str, count: int, shape: tuple[int, ...], random: np.random.Generator
+) -> tuple[Prior, list[Prior]]:
+    """The prior of a batch, and that of each of its pictures, made without `of_picture`."""
+    where = random_mask(mask, count, shape, random)
+    wheres = [where if where is None or len(where) == 1 else where[n : n + 1] for n in range(count)]
+    batch = (count, *shape[1:])
+
+    def integers(low: int, high: int, size: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(random.integers(low, high, size))
+
+    if kind == "gaussian":
+        index = integers(0, 64, batch)
+        return ScaleMixture(index, where), [ScaleMixture(i[None], w) for i, w in zip(index, wheres, strict=True)]
+    if kind == "mixture":
+        size, limit = (count, int(random.choice([1, 3])), *shape[1:]), int(random.choice([3, 15, 127]))
+        parts = integers(-90, 90, size), integers(-40, 40, size), integers(0, 45, size)
+        alone = [
+            GaussianMixture(*(part[n : n + 1] for part in parts), wheres[n], half_width_max=limit)
+            for n in range(count)
+        ]
+        return GaussianMixture(*parts, where, half_width_max=limit), alone
+    if kind == "categorical":  # which has no mask
+        logits = integers(-200, 200, (count, 9, *shape[1:]))
+        return Categorical(logits), [Categorical(own[None]) for own in logits]
+    if kind == "factorized":
+        mass = torch.from_numpy(normalise(integers(0, 10**6, (count, shape[1], 14)).numpy()))
+        alone = [Factorized(m[None], shape, w) for m, w in zip(mass, wheres, strict=True)]
+        return Factorized(mass, batch, where), alone
+    tables = [*latent_tables()[5:25:5], Table(3, normalise(random.integers(0, 1000, 8)))]
+    index = integers(0, len(tables), batch)
+    return Tabled(tables, index, where), [Tabled(tables, i[None], w) for i, w in zip(index, wheres, strict=True)]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("kind", KINDS)
+@given(count=st.integers(1, 4), shape=shapes, seed=seeds)
+@settings(deadline=None, max_examples=12)
+def test_a_batch_is_coded_as_each_picture_alone(
+    kind: str, mask: str, count: int, shape: tuple[int, ...], seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    together, alone = StreamEncoder(count), [PictureWriter() for _ in range(count)]
+    steps, written = [], []
+    for _ in range(2):
+        prior, priors = random_batch(kind, mask, count, shape, random)
+        assert prior.shape == (count, *shape[1:])
+        assert [own.shape for own in priors] == [shape] * count
+        values = [random_values(kind, shape, random) for _ in range(count)]
+        steps.append(prior)
+        written.append(together.code(torch.cat(values), prior))
+        each = [writer.code(v, own) for writer, v, own in zip(alone, values, priors, strict=True)]
+        assert torch.equal(written[-1], torch.cat(each))
+        coded = prior.coded()
+        if coded is not None:
+            assert not written[-1][~coded.expand(prior.shape)].any()
+    streams = together.finish()
+    assert streams == [writer.finish() for writer in alone]
+    decoder = StreamDecoder(streams)
+    for prior, symbols in zip(steps, written, strict=True):
+        assert torch.equal(decoder.code(None, prior), symbols)
+    decoder.finish()
+
+
+def test_symbols_of_one_picture_may_be_coded_between_those_of_all() -> None:
+    index = torch.full((3, 2, 4, 4), 30)
+    value = 5 * torch.randn(index.shape, generator=torch.Generator().manual_seed(0))
+    encoder = StreamEncoder(3)
+    written = encoder.code(value, ScaleMixture(index))
+    own = encoder.pictures[1].code(torch.full((1, 1, 1, 1), 7.0), ScaleMixture(torch.full((1, 1, 1, 1), 40)))
+    again = encoder.code(-value, ScaleMixture(index))
+    decoder = StreamDecoder(encoder.finish())
+    assert torch.equal(decoder.code(None, ScaleMixture(index)), written)
+    assert torch.equal(decoder.pictures[1].code(None, ScaleMixture(torch.full((1, 1, 1, 1), 40))), own)
+    assert torch.equal(decoder.code(None, ScaleMixture(index)), again)
+    decoder.finish()
+
+
+def test_one_wrong_checksum_of_a_batch_is_told() -> None:
+    prior = ScaleMixture(torch.full((2, 1, 4, 4), 30))
+    encoder = StreamEncoder(2)
+    encoder.code(torch.randn(prior.shape, generator=torch.Generator().manual_seed(0)), prior)
+    first, second = encoder.finish()
+    decoder = StreamDecoder([first, Stream(second.data, second.checksum ^ 1)])
+    decoder.code(None, prior)
+    with pytest.raises(SymbolMismatchError):
+        decoder.finish()
+
+
+LARGE_BOOKS = [2, 255, 256, 257, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 70_000]
+
+
+@pytest.mark.parametrize("entries", LARGE_BOOKS)
+def test_indices_of_large_books_come_back(entries: int) -> None:
+    random = np.random.default_rng(entries)
+    logits = torch.from_numpy(random.integers(-40, 40, (2, entries, 1, 2, 3)))
+    value = torch.from_numpy(random.integers(0, entries, (2, 1, 2, 3))).float()
+    value[0, 0, 0, 0], value[0, 0, 0, 1], value[1, 0, 1, 2] = entries - 1, 0, entries - 1
+    prior, encoder = Categorical(logits), StreamEncoder(2)
+    assert torch.equal(encoder.code(value, prior), value)
+    streams = encoder.finish()
+    decoder = StreamDecoder(streams)
+    assert torch.equal(decoder.code(None, prior), value)
+    decoder.finish()
+    estimator = RateEstimator(noise=False)
+    estimator.code(value, prior)
+    size = torch.tensor([8.0 * len(stream.data) for stream in streams])
+    assert bool(((size - estimator.bits).abs() < 48).all())
+
+
+@given(entries=st.integers(2, 70_000), seed=seeds)
+@settings(deadline=None, max_examples=15)
+def test_an_index_is_never_moved(entries: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    prior = Categorical(torch.from_numpy(random.integers(-200, 200, (2, entries, 1, 2, 2))))
+    value = torch.from_numpy(random.integers(0, entries, (2, 1, 2, 2))).float()
+    value[1, 0, 1, 1] = entries - 1
+    plain, cheap = StreamEncoder(2), StreamEncoder(2)
+    plain.code(value, prior)
+    assert torch.equal(LeastCost(cheap).code(value, prior), value)
+    assert cheap.finish() == plain.finish()
+    noisy, still = RateEstimator(noise=True), RateEstimator(noise=False)
+    assert torch.equal(noisy.code(value, prior), value)
+    assert torch.equal(still.code(value, prior), value)
+    assert torch.equal(torch.as_tensor(noisy.bits), torch.as_tensor(still.bits))
+
+
+def test_noise_is_for_what_has_an_order() -> None:
+    index = torch.full((1, 1, 8, 8), 30)
+    value = torch.randn(index.shape, generator=torch.Generator().manual_seed(0))
+    bits = []
+    for noise in (True, False):
+        estimator = RateEstimator(noise=noise)
+        estimator.code(value, ScaleMixture(index.float()))
+        bits.append(float(estimator.bits))
+    assert bits[0] != bits[1]
+
+
+def test_a_replay_codes_the_given_symbols() -> None:
+    prior = ScaleMixture(torch.full((1, 1, 4, 4), 30))
+    symbols = torch.arange(16.0).view(prior.shape)
+    first, second = PictureWriter(), PictureWriter()
+    replay = Replay(first, [symbols, -symbols])
+    assert torch.equal(replay.code(None, prior), symbols)
+    assert torch.equal(replay.code(100 + symbols, prior), -symbols)
+    second.code(symbols, prior)
+    second.code(-symbols, prior)
+    assert first.finish() == second.finish()
 
 
 def test_streams_do_not_change() -> None:
@@ -162,9 +343,10 @@ def test_streams_do_not_change() -> None:
         (spread(7919, 30000, *shape), ScaleMixture(torch.full(shape, 3))),
     ]
     assert all(value.numel() == count for value, _ in steps)
-    encoder = StreamEncoder()
+    encoder = PictureWriter()
     for value, prior in steps:
         encoder.code(value.float(), prior)
-    stream, checksum = encoder.finish()
-    assert hashlib.sha256(stream).hexdigest() == "89319e7e54ac7e472512337bb5747d75180823ba5ea8235b86231706259321a2"
-    assert checksum == 38016
+    stream = encoder.finish()
+    digest = hashlib.sha256(stream.data).hexdigest()
+    assert digest == "89319e7e54ac7e472512337bb5747d75180823ba5ea8235b86231706259321a2"
+    assert stream.checksum == 38016

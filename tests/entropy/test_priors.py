@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from nicodec.entropy.coder import StreamEncoder
+from nicodec.entropy.coder import PictureWriter
 from nicodec.entropy.priors import TAIL_START, ScaleMixture
 from nicodec.entropy.tables import SCALES, latent_tables
 
@@ -58,6 +58,6 @@ def test_bits_of_escapes_are_those_that_they_take() -> None:
     for number, outside in ((3, 9), (20, 200), (50, 3), (50, 300)):
         prior = ScaleMixture(torch.full((1, 1, 1, 50), number))
         symbols = torch.full(prior.shape, float(latent_tables()[number].half_width + outside))
-        encoder = StreamEncoder()
+        encoder = PictureWriter()
         encoder.code(symbols, prior)
-        assert abs(8 * len(encoder.finish()[0]) - float(prior.bits(symbols).sum())) < 40
+        assert abs(8 * len(encoder.finish().data) - float(prior.bits(symbols).sum())) < 40

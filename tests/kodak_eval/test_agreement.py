@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from kodak_eval.agreement import TOLERANCE, TWINS, agreements, from_results, main
+from kodak_eval.agreement import TOLERANCE, TWINS, agreements
+from kodak_eval.agreement_table import from_results, main
 from kodak_eval.bdrate import compare
 from kodak_eval.curves import Curve, published_curves
 

@@ -204,7 +204,7 @@ def test_variants_are_measured_in_a_default_run_on_the_known_set_only(finished):
 
 
 def test_agreement_is_in_results_and_can_be_printed(finished):
-    from kodak_eval.agreement import agreement_table, from_results
+    from kodak_eval.agreement_table import agreement_table, from_results
 
     results, _, _ = finished
     assert as_json(results)["agreement"] == {"tolerance": 6, "rows": [], "curves": [], "codecs": {}}

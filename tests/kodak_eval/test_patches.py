@@ -167,7 +167,7 @@ def test_the_run_writes_curves_of_sets(large, tmp_path, monkeypatch):
     weights.write_bytes(b"there")
     monkeypatch.setattr(patches, "inception_file", lambda given=None: weights)
     monkeypatch.setattr(patches, "inception", lambda file: small_network)
-    monkeypatch.setattr(evaluation, "limit_threads", lambda threads: None)
+    monkeypatch.setattr(evaluation, "use_threads", lambda threads: None)
     options = evaluation.Options(
         tmp_path / "cache",
         tmp_path / "out",

@@ -22,7 +22,7 @@ def psnr(a: Tensor, b: Tensor) -> float:
 
 def test_fits_and_reports() -> None:
     x, heard = picture(64, 80), []
-    result = fit(x, 200, budget=Budget(60), report=heard.append)
+    result = fit(x, 200, budget=Budget(60), watch=lambda progress, _: heard.append(progress))
     assert psnr(result.gaussians().draw(), x) > 24
     assert [p.iteration for p in heard] == [10, 20, 30, 40, 50, 60, 60]
     assert [p.share == 1 for p in heard] == [False] * 6 + [True]
@@ -50,13 +50,13 @@ def test_what_is_fitted_lies_on_the_grid() -> None:
 def test_stops_at_the_psnr_that_is_asked_for() -> None:
     x = picture(64, 64, 1)
     steps: list[int] = []
-    fit(x, 300, budget=Budget(400, psnr=18.0), report=lambda p: steps.append(p.iteration))
+    fit(x, 300, budget=Budget(400, psnr=18.0), watch=lambda p, _: steps.append(p.iteration))
     assert max(steps) < 390
 
 
 def test_stops_when_its_seconds_are_spent() -> None:
     seconds: list[float] = []
-    fit(picture(64, 64), 100, budget=Budget(10**6, seconds=1.0), report=lambda p: seconds.append(p.seconds))
+    fit(picture(64, 64), 100, budget=Budget(10**6, seconds=1.0), watch=lambda p, _: seconds.append(p.seconds))
     assert seconds[-1] < 20
 
 
@@ -69,7 +69,7 @@ def test_goes_on_from_other_gaussians() -> None:
 
 def test_previews_are_pictures() -> None:
     shown: list[Gaussians] = []
-    fit(picture(32, 40), 20, budget=Budget(10), preview=lambda _, g: shown.append(g))
+    fit(picture(32, 40), 20, budget=Budget(10), watch=lambda _, gaussians: shown.append(gaussians()))
     assert shown[0].draw().shape == (3, 32, 40)
 
 

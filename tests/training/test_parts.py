@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nicodec.codecs.base import LatentCodec
+from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.training.budget import Budget
 from nicodec.training.loss import drawn_qualities, rate_distortion

@@ -140,6 +140,6 @@ def test_our_own_recipes_read(path: str) -> None:
     kind = objective(read.objective)
     read_settings(kind.settings_type, read.settings, "x")
     read_settings(kind.data_type, read.data, "x")
-    read_settings(family(read.codec).configuration, read.model, "x")
+    read_settings(family(read.codec).Config, read.model, "x")
     assert with_budget(read, None, None).run.minutes > 0
     assert sum(p.numel() for p in _codec(read).parameters()) > 1e5

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from nicodec.codecs.base import Codec
+from nicodec.codecs.base import Codec, Medium
 from nicodec.training.objective import DataSettings, Objective
 from nicodec.training.settings import setting
 
@@ -35,22 +35,13 @@ class ToyConfig:
 class Toy(Codec):
     """Codes nothing: it has a parameter to train, and no latents."""
 
-    alignment = 1
-    medium = "picture"
-    configuration = ToyConfig
+    medium = Medium.PICTURE
+    Config = ToyConfig
 
     def __init__(self, config=None):
-        super().__init__(config)
+        super().__init__()
         self.config = config or ToyConfig()
         self.bias = nn.Parameter(torch.zeros(self.config.width))
-
-    def encode(self, *args, **options):
-        return b"", 0
-
-    def decode(self, *args, **options):
-        return torch.zeros(1, 3, 8, 8)
-
-    code_latents = synthesise = decode
 
     def exported(self):
         return {name: value.detach().clone() for name, value in self.state_dict().items()}

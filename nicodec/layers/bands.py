@@ -32,14 +32,14 @@ def in_bands(transform: Callable[[Tensor], Tensor], x: Tensor, *, unit: int, hal
     band = max(4, BAND_PIXELS // (UNIT * width))
     if units <= band:
         return transform(x)
-    result: Tensor | None = None
+    result = x.new_empty(0)
     for start in range(0, units, band):
         stop = min(start + band, units)
         low, high = max(0, start - halo), min(units, stop + halo)
         part = transform(x[:, :, low * unit : high * unit])
         rows = part.shape[2] // (high - low)
         part = part[:, :, (start - low) * rows : (stop - low) * rows]
-        if result is None:
+        if start == 0:
             result = torch.empty((*part.shape[:2], units * rows, part.shape[3]), dtype=part.dtype, device=part.device)
         result[:, :, start * rows : stop * rows] = part
     return result

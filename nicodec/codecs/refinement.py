@@ -11,17 +11,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from nicodec.entropy.coder import Coder, RateEstimator
+from nicodec.entropy.coder import Coder, RateEstimator, Replay, given, least_cost_symbols
 from nicodec.entropy.priors import Prior
-from nicodec.quantize.rounding import round_to_least_cost
 
-if TYPE_CHECKING:
-    from nicodec.codecs.base import Codec
+
+class Traversal(Protocol):
+    """What is needed of a codec; see `LatentCodec`."""
+
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `LatentCodec.code_latents`."""
+
+    def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
+        """See `LatentCodec.synthesise`."""
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """See `LatentCodec.rate_weight`."""
+
 
 TILE, HALO = 768, 64
 """A large picture is refined tile by tile, in pixels, with a margin of context."""
@@ -48,23 +58,12 @@ class _Recorder(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        assert value is not None
-        symbols = round_to_least_cost(value.float(), prior.bits)
+        value = given(value, self)
+        symbols = least_cost_symbols(value, prior)
         self.symbols.append(symbols)
         self.values.append(value.float().clamp(symbols - REACH, symbols + REACH))
         coded = prior.coded()
         return symbols if coded is None else symbols * coded
-
-
-class Replay(Coder):
-    """Hands given values to another coder, in place of those of the traversal."""
-
-    def __init__(self, inner: Coder, values: Sequence[Tensor]) -> None:
-        self._inner, self._values = inner, iter(values)
-
-    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
-        """See `Coder.code`; value is not looked at."""
-        return self._inner.code(next(self._values), prior)
 
 
 class _SoftEstimator(RateEstimator):
@@ -83,12 +82,18 @@ class _SoftEstimator(RateEstimator):
 
 
 def refine(
-    codec: Codec, x: Tensor, quality: Tensor, steps: int, report: Callable[[float], None] | None = None
+    codec: Traversal,
+    learner: Traversal,
+    x: Tensor,
+    quality: Tensor,
+    steps: int,
+    report: Callable[[float], None] | None = None,
 ) -> list[Tensor]:
     """Find symbols of less loss than those that the encoder gives.
 
     Args:
-        codec: in evaluation mode, and so it is left.
+        codec: in evaluation mode.
+        learner: a copy of it in training mode, whose traversal has gradients.
         x: a picture (1, 3, H, W), sides multiples of `codec.alignment`.
         quality: int64 (1,), half steps 0..200.
         steps: of the descent.
@@ -105,30 +110,26 @@ def refine(
     with torch.inference_mode(False), torch.enable_grad():
         values = [value.clone() for value in recorder.values]
         x, quality = x.clone(), quality.clone()
-        codec.train()
-        try:
-            corners = [(top, left) for top in range(0, height, TILE) for left in range(0, width, TILE)]
-            for done, corner in enumerate(corners):
-                for step in _refine_tile(codec, x, quality, values, corner, steps):
-                    if report:
-                        report((done + (step + 1) / steps) / len(corners))
-        finally:
-            codec.eval()
+        corners = [(top, left) for top in range(0, height, TILE) for left in range(0, width, TILE)]
+        for done, corner in enumerate(corners):
+            for step in _refine_tile(learner, x, quality, values, corner, steps):
+                if report:
+                    report((done + (step + 1) / steps) / len(corners))
     refined = [torch.round(value) for value in values]
     return min(recorder.symbols, refined, key=lambda symbols: loss_of(codec, x, quality, symbols))
 
 
-def loss_of(codec: Codec, x: Tensor, quality: Tensor, symbols: Sequence[Tensor]) -> float:
+def loss_of(codec: Traversal, x: Tensor, quality: Tensor, symbols: Sequence[Tensor]) -> float:
     """λ·255²·MSE + bpp of a file of these symbols, the rate estimated; see `refine`."""
     coder, size = RateEstimator(noise=False), (x.shape[2], x.shape[3])
     latents = codec.code_latents(Replay(coder, symbols), None, size, quality)
     error = (codec.synthesise(latents, quality).float().clamp(0, 1) - x).square().mean()
     bpp = coder.bits / (size[0] * size[1])
-    return float(255**2 * codec.config.rate_weight(quality) * error + bpp)
+    return float(255**2 * codec.rate_weight(quality) * error + bpp)
 
 
 def _refine_tile(
-    codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], corner: tuple[int, int], steps: int
+    codec: Traversal, x: Tensor, quality: Tensor, values: list[Tensor], corner: tuple[int, int], steps: int
 ) -> Iterator[int]:
     """Refine the values of one tile in place, seeing a margin around it; tell of every step."""
     outer = [slice(max(0, start - HALO), start + TILE + HALO) for start in corner]
@@ -150,10 +151,10 @@ def _cut(value: Tensor, area: list[slice], unit: int) -> Tensor:
 
 
 def _descend(
-    codec: Codec, x: Tensor, quality: Tensor, values: list[Tensor], size: tuple[int, int], steps: int
+    codec: Traversal, x: Tensor, quality: Tensor, values: list[Tensor], size: tuple[int, int], steps: int
 ) -> Iterator[int]:
     """Run the descent on leaf tensors `values`, in place, and tell of every step."""
-    rate_weight = 255**2 * codec.config.rate_weight(quality)
+    rate_weight = 255**2 * codec.rate_weight(quality)
     step = (TRAVEL_LOW + (TRAVEL_HIGH - TRAVEL_LOW) * float(quality[0]) / 200) / max(1, steps)
     optimiser = torch.optim.Adam(values, lr=step, betas=(0.9, 0.99))
     for done in range(steps):
@@ -163,11 +164,11 @@ def _descend(
         error = (codec.synthesise(latents, quality).float() - x).square().mean((1, 2, 3))
         loss = (rate_weight * error + coder.bits / (size[0] * size[1])).sum()
         optimiser.zero_grad()
-        loss.backward(inputs=values)
+        torch.autograd.backward(loss, inputs=values)
         for group in optimiser.param_groups:
             group["lr"] = step * (0.02 + 0.5 + 0.5 * math.cos(math.pi * share))
             if done == 0:
-                energy = sum(float(value.grad.square().sum()) for value in values)
+                energy = sum(float(value.grad.square().sum()) for value in values if value.grad is not None)
                 group["eps"] = EPSILON * math.sqrt(energy / sum(value.numel() for value in values))
         optimiser.step()
         yield done

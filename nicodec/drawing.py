@@ -1,4 +1,4 @@
-"""A splat file opened for drawing."""
+"""A file of Gaussians opened for drawing, once and at any size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import torch
 from PIL import Image
 
 from nicodec import container
+from nicodec.codecs.splat import Splat
+from nicodec.entropy.coder import Stream
 from nicodec.errors import InputError, UnknownModelError
 from nicodec.reading import read_bytes
 from nicodec.splat.gaussians import Gaussians
+from nicodec.zoo import find_model, load_codec
 
 
-class Picture:
+class Drawing:
     """A splat file, decoded once and drawn as often as wanted.
 
-        picture = nicodec.splat.Picture.open("x.nic")
+        picture = nicodec.drawing.Drawing.open("x.nic")
         picture.render((1920, 1280)).save("large.png")
 
     Attributes:
@@ -32,7 +35,7 @@ class Picture:
         self.height, self.width = gaussians.size
 
     @classmethod
-    def open(cls, data: str | os.PathLike[str] | bytes | BinaryIO, device: str | torch.device = "cpu") -> Picture:
+    def open(cls, data: str | os.PathLike[str] | bytes | BinaryIO, device: str | torch.device = "cpu") -> Drawing:
         """Read a file.
 
         Args:
@@ -44,17 +47,14 @@ class Picture:
             UnknownModelError: it was not written by the splat codec.
 
         """
-        from nicodec.codecs.splat import Splat
-        from nicodec.zoo import find_model
-
         stored = container.read_picture(read_bytes(data))
         entry = find_model(stored.header.model)
-        if entry.name != "splat":
-            raise UnknownModelError(f"the file was written by {entry.name}, not by splat; use nicodec.decompress")
-        codec = Splat().to(device)
+        codec = load_codec(entry, torch.device(device))
+        if not isinstance(codec, Splat):
+            raise UnknownModelError(f"the file was written by {entry.name}, which has no Gaussians; decompress it")
         size = (stored.header.height, stored.header.width)
         with torch.inference_mode():
-            return cls(codec.decode_gaussians(stored.payload, stored.symbol_checksum, size))
+            return cls(codec.decode_gaussians(Stream(stored.payload, stored.symbol_checksum), size))
 
     def render(
         self, size: tuple[int, int] | None = None, crop: tuple[int, int, int, int] | None = None

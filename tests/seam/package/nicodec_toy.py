@@ -1,0 +1,174 @@
+"""Two codec families outside nicodec, as another package would bring them: one of pictures, one of clips.
+
+They are no good as codecs. They use every part of the seam: entry points, configuration, options, weights, packets,
+explicit state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.codecs.base import Packets, PictureCodec, Progress, Watch
+from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
+from nicodec.codecs.options import Options, option
+from nicodec.entropy.coder import PictureReader, PictureWriter, Stream
+from nicodec.entropy.priors import ScaleMixture
+
+
+def prior(shape: Sequence[int]) -> ScaleMixture:
+    """Symbols of one table."""
+    return ScaleMixture(torch.full(tuple(shape), 30))
+
+
+def step_of(quality: float) -> float:
+    """Size of a quantisation step at a quality in half steps."""
+    return 0.2 * 2 ** (-quality / 40)
+
+
+@dataclass(frozen=True)
+class MosaicConfig:
+    """Sides of the tiles of each level."""
+
+    sides: tuple[int, ...] = (16, 4)
+
+
+@dataclass(frozen=True)
+class MosaicOptions(Options):
+    """Options of every type."""
+
+    levels: int = option(2, "How many levels are written.", low=1, high=2, short="-L", metavar="N")
+    gain: float | None = option(None, "What pixels are multiplied by.", low=0.1, high=10)
+    mirror: bool = option(False, "Turn left and right around.")
+    name: str = option("plain", "A word.", choices=("plain", "fancy"))
+
+
+class Mosaic(PictureCodec):
+    """Means of tiles, coarse to fine, a packet a level, times a learned brightness."""
+
+    Config = MosaicConfig
+    Options = MosaicOptions
+    alignment = 16
+    packets = Packets.LEVEL
+
+    def __init__(self, config: MosaicConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or MosaicConfig()
+        self.brightness = nn.Parameter(torch.ones(1, dtype=torch.float32))
+
+    def encode(
+        self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """See `PictureCodec.encode`."""
+        x = x * (options.gain or 1.0)
+        x = x.flip(3) if options.mirror else x
+        return [self._encode_one(x[b : b + 1], float(quality[b]), options.levels, watch) for b in range(len(x))]
+
+    def _encode_one(self, x: Tensor, quality: float, levels: int, watch: Watch | None) -> tuple[Stream, ...]:
+        decoded, streams = torch.zeros_like(x), []
+        for number, side in enumerate(self.config.sides[:levels]):
+            means = F.avg_pool2d(x - decoded, side) / step_of(quality)
+            writer = PictureWriter()
+            symbols = writer.code(means, prior(means.shape))
+            streams.append(writer.finish())
+            decoded = decoded + self._grown(symbols, side, quality)
+            if watch:
+                watch(Progress((number + 1) / levels, f"level {number + 1}", lambda now=decoded: now[0].clamp(0, 1)))
+        return tuple(streams)
+
+    def _grown(self, symbols: Tensor, side: int, quality: float) -> Tensor:
+        return F.interpolate(symbols * step_of(quality), scale_factor=side)
+
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `PictureCodec.decode`."""
+        pictures = []
+        for own, half_steps in zip(streams, quality.tolist(), strict=True):
+            x = torch.zeros(1, 3, *size, dtype=torch.float32)
+            for stream, side in zip(own, self.config.sides, strict=False):
+                reader = PictureReader(stream)
+                symbols = reader.code(None, prior((1, 3, size[0] // side, size[1] // side)))
+                reader.finish()
+                x = x + self._grown(symbols, side, half_steps)
+            pictures.append(x * self.brightness)
+        return torch.cat(pictures)
+
+
+@dataclass(frozen=True)
+class BlinkConfig:
+    """Frames from one key frame to the next."""
+
+    interval: int = 4
+
+
+@dataclass(frozen=True)
+class BlinkOptions(Options):
+    """One option."""
+
+    keys_only: bool = option(False, "Code every frame by itself.")
+
+
+@dataclass(frozen=True)
+class BlinkState:
+    """All that an encoder or a decoder carries from frame to frame."""
+
+    size: tuple[int, int]
+    quality: int
+    keys_only: bool = False
+    number: int = 0
+    last: tuple[Tensor, ...] = ()
+
+
+class Blink(ClipCodec):
+    """Planes in coarse steps; a frame between keys is coded as what changed. Its encoder holds one frame back."""
+
+    Config = BlinkConfig
+    Options = BlinkOptions
+    needs_weights = False
+
+    def __init__(self, config: BlinkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or BlinkConfig()
+
+    def start_encoding(self, size: tuple[int, int], quality: int, options: Any) -> BlinkState:
+        """See `ClipCodec.start_encoding`."""
+        return BlinkState(size, quality, options.keys_only)
+
+    def encode(self, frame: Frame | None, state: BlinkState) -> tuple[list[CodedFrame], BlinkState]:
+        """See `ClipCodec.encode`."""
+        if frame is None:
+            return [], state
+        is_key = state.keys_only or state.number % self.config.interval == 0
+        writer, found = PictureWriter(), []
+        for place, plane in enumerate((frame.y, frame.u, frame.v)):
+            symbols = torch.round(plane[None, None] / step_of(state.quality))
+            before = 0 if is_key else state.last[place]
+            found.append(writer.code(symbols - before, prior(symbols.shape)) + before)
+        references = () if is_key else (state.number - 1,)
+        coded = CodedFrame(
+            state.number, writer.finish(), frame.pts, frame.duration, 0 if is_key else 1, is_key, references
+        )
+        return [coded], BlinkState(state.size, state.quality, state.keys_only, state.number + 1, tuple(found))
+
+    def start_decoding(self, size: tuple[int, int], quality: int) -> BlinkState:
+        """See `ClipCodec.start_decoding`."""
+        return BlinkState(size, quality)
+
+    def decode(self, coded: CodedFrame | None, state: BlinkState) -> tuple[list[Frame], BlinkState]:
+        """See `ClipCodec.decode`."""
+        if coded is None:
+            return [], state
+        height, width = state.size
+        half = (-(-height // 2), -(-width // 2))
+        reader, found = PictureReader(coded.stream), []
+        for place, size in enumerate(((height, width), half, half)):
+            before = 0 if coded.is_key else state.last[place]
+            found.append(reader.code(None, prior((1, 1, *size))) + before)
+        reader.finish()
+        y, u, v = (symbols[0, 0] * step_of(state.quality) for symbols in found)
+        after = BlinkState(state.size, state.quality, state.keys_only, coded.number + 1, tuple(found))
+        return [Frame(y, u, v, coded.pts, coded.duration)], after
