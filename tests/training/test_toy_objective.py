@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from nicodec.codecs import registry
 from nicodec.errors import InputError
 from nicodec.training.objective import Objective
 from nicodec.training.registry import objective
@@ -127,7 +129,7 @@ steps = 3
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A recipe of an installed package's codec and objective."""
     site = tmp_path / "site"
     (site / "toy-1.dist-info").mkdir(parents=True)
@@ -139,7 +141,15 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "numbers").mkdir()
     (tmp_path / "numbers" / "one.txt").write_text("1.5")
     (tmp_path / "toy.toml").write_text(RECIPE)
-    return tmp_path / "toy.toml"
+    forget_families()
+    yield tmp_path / "toy.toml"
+    forget_families()
+
+
+def forget_families() -> None:
+    """The installed families are looked up once; look again."""
+    registry._entry_points.cache_clear()
+    registry.family.cache_clear()
 
 
 def test_a_toy_is_trained_for_three_steps(toy: Path, tmp_path: Path) -> None:
