@@ -39,7 +39,11 @@ def dask_cluster(folder: Path) -> Iterator[str]:
     (folder / "cluster.py").write_text(CLUSTER)
     process = subprocess.Popen(
         [sys.executable, str(folder / "cluster.py")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",  # a killed worker is for us, not for Dask
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
