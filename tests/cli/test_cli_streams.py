@@ -32,7 +32,7 @@ def folder(tmp_path, nic):
     return tmp_path
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "<&-", "<&- 2>&-"])
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
 def test_a_picture_on_standard_output_is_whole_and_alone_whatever_else_is_closed(models, folder, closed):
     good = shell("nicodec decompress x.nic -o -", models, folder)
     result = shell(f"nicodec decompress x.nic -o - {closed}", models, folder)
@@ -41,17 +41,13 @@ def test_a_picture_on_standard_output_is_whole_and_alone_whatever_else_is_closed
     assert good.stdout.endswith(b"IEND\xaeB`\x82")
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
     ("command", "code"),
     [
         ("info x.nic", 0),
-        ("decompress x.nic -fo z.png", 0),
-        ("decompress x.nic -o -", 0),
         ("decompress -r . -fj 2", 0),
-        ("info missing.nic", 3),
         ("info -", 4),
-        ("--help", 0),
     ],
 )
 def test_closed_streams_are_the_null_device(models, folder, closed, command, code):
@@ -59,13 +55,13 @@ def test_closed_streams_are_the_null_device(models, folder, closed, command, cod
     result = shell(f"nicodec {command} {source} {closed}", models, folder)
     assert result.returncode == code
     assert b"Traceback" not in result.stderr
-    if command.startswith("decompress") and "-o -" not in command:
-        name = "z.png" if "z.png" in command else "x.png"
-        assert (folder / name).read_bytes().endswith(b"IEND\xaeB`\x82")
+    if command.startswith("decompress"):
+        assert (folder / "x.png").read_bytes().endswith(b"IEND\xaeB`\x82")
 
 
-@pytest.mark.parametrize("to", ["> out.png", ">> out.png", "| cat > out.png"])
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize(
+    ("name", "to"), [("/dev/stdout", "> out.png"), ("/dev/stdout", "| cat > out.png"), ("/dev/fd/1", ">> out.png")]
+)
 def test_standard_output_may_be_named_as_a_device(models, folder, name, to):
     result = shell(f"nicodec decompress x.nic -o {name} {to}", models, folder)
     assert result.returncode == 0, result.stderr

@@ -80,7 +80,7 @@ def test_measurements_that_all_failed_are_an_error(tmp_path):
     Image.new("RGB", (70_000, 1)).save(tmp_path / "pictures" / "wide.png")  # JPEG has no such width
     result = evaluate(tmp_path, "--processes", "1")
     assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.count("nicodec: ") == 1  # libjpeg has its own lines
     assert "error: none of 4 measurements succeeded; the first: " in result.stderr
 
 
