@@ -36,8 +36,9 @@ def loaded(code, models):
     return set(result.stdout.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compress", "--help"], ["info", "x.nic"], ["models"], ["-V"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["decompress", "--help"], ["info", "x.nic"], ["-V"]])
 def test_light_commands_load_nothing_heavy(models, tmp_path, nic, monkeypatch, arguments):
+    """`compress --help` and `models` do: they tell what the families' classes say of themselves."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.nic").write_bytes(nic)
     names = loaded(f"from nicodec_cli.main import run; assert run({arguments}) == 0", models)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from nicodec.codecs import registry
 from nicodec.errors import InputError
 from nicodec.training.objective import Objective
 from nicodec.training.registry import objective
@@ -141,15 +140,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "numbers").mkdir()
     (tmp_path / "numbers" / "one.txt").write_text("1.5")
     (tmp_path / "toy.toml").write_text(RECIPE)
-    forget_families()
-    yield tmp_path / "toy.toml"
-    forget_families()
-
-
-def forget_families() -> None:
-    """The installed families are looked up once; look again."""
-    registry._entry_points.cache_clear()
-    registry.family.cache_clear()
+    return tmp_path / "toy.toml"
 
 
 def test_a_toy_is_trained_for_three_steps(toy: Path, tmp_path: Path) -> None:
