@@ -23,7 +23,9 @@ class MissingPackageError(NicodecError):
 
 def missing_package(module: str, extra: str) -> MissingPackageError:
     """Return the error for a module that the extra `extra` would have brought."""
-    return MissingPackageError(f'{module} is not installed; run: pip install "nicodec[{extra}]"')
+    return MissingPackageError(
+        f"{module} is not installed; install nicodec with its extra: pip install '.[{extra}]' in its folder"
+    )
 
 
 def say(text: str) -> None:

@@ -114,8 +114,8 @@ def sample_photograph() -> Path:
             if path.is_file():
                 return path
     raise console.MissingPackageError(
-        "no installed package carries a photograph; name yours (nicodec demo photo.jpg), or run: "
-        'pip install "nicodec[eval]"'
+        "no installed package carries a photograph; name yours (nicodec demo photo.jpg), or install "
+        "nicodec with its extra: pip install '.[eval]' in its folder"
     )
 
 

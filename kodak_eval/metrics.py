@@ -56,7 +56,7 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
     try:
         import pytorch_msssim
     except ImportError as error:
-        raise MetricUnavailableError("MS-SSIM needs pytorch-msssim: pip install 'nicodec[eval]'") from error
+        raise MetricUnavailableError("MS-SSIM needs pytorch-msssim: pip install pytorch-msssim") from error
     import torch
 
     x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() for p in (original, decoded))

@@ -59,7 +59,7 @@ def _dask(address: str) -> Iterator[None]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        raise ClusterError('distributed is not installed; run: pip install "nicodec[cluster]"') from error
+        raise ClusterError("distributed is not installed; run: pip install distributed") from error
     if "://" not in address:
         address = f"tcp://{address}"
     try:
@@ -83,7 +83,7 @@ def _ray(address: str) -> Iterator[None]:
         import ray
         from ray.util.joblib import register_ray
     except ModuleNotFoundError as error:
-        raise ClusterError('ray is not installed; run: pip install "nicodec[ray]"') from error
+        raise ClusterError("ray is not installed; run: pip install ray") from error
     ours = not ray.is_initialized()
     if ours:
         try:

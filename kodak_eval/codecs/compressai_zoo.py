@@ -41,7 +41,8 @@ def _compressai_zoo():
             import compressai.zoo
     except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
         raise CodecUnavailableError(
-            f"CompressAI cannot be imported ({error}): pip install 'nicodec[compressai]'"
+            f"CompressAI cannot be imported ({error}); install nicodec with its extra: "
+            "pip install '.[compressai]' in its folder"
         ) from error
     return compressai.zoo
 

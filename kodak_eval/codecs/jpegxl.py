@@ -13,7 +13,7 @@ def _imagecodecs():
     try:
         import imagecodecs
     except ImportError as error:
-        raise CodecUnavailableError("JPEG XL needs the package imagecodecs: pip install 'nicodec[eval]'") from error
+        raise CodecUnavailableError("JPEG XL needs the package imagecodecs: pip install imagecodecs") from error
     if not imagecodecs.JPEGXL.available:
         raise CodecUnavailableError(
             f"imagecodecs {imagecodecs.__version__} was built without JPEG XL: install its wheel from PyPI"

@@ -1,5 +1,7 @@
 """Recipes: everything needed to train a model again, in one TOML file.
 
+docs/training.md tells what its tables mean:
+
     name = "small"
     codec = "hyperprior"        # the family
     [model]                     # its configuration's fields

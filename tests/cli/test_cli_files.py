@@ -269,7 +269,7 @@ def test_demo_says_what_to_install_where_there_is_no_photograph(run, monkeypatch
     monkeypatch.setattr("nicodec_cli.demo.SAMPLES", (("no_such_package", "x.png"),))
     result = run("demo", "--codec", "tiny")
     assert result.code == 1
-    assert 'pip install "nicodec[eval]"' in result.err
+    assert "pip install '.[eval]'" in result.err
 
 
 def test_eval_hands_its_arguments_on(run, monkeypatch):
@@ -298,7 +298,7 @@ def test_eval_hands_its_arguments_on(run, monkeypatch):
     assert result.code == 2
     assert "No such option: --limits" in result.err
     monkeypatch.setitem(sys.modules, "nicodec_cli.evaluate", None)
-    assert 'pip install "nicodec[eval]"' in run("eval", "kodak").err
+    assert "pip install '.[eval]'" in run("eval", "kodak").err
 
 
 def test_effort_makes_another_file_of_the_same_picture(run, place):
