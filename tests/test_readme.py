@@ -46,7 +46,13 @@ def test_commands_run(tmp_path: Path) -> None:
         assert drawn.size == (1600, 1200)
 
 
-def test_files_that_the_page_names_are_there() -> None:
-    text = README.read_text(encoding="utf-8")
-    for name in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"`([a-zA-Z_/-]+\.(?:md|toml))`", text):
-        assert name.startswith("http") or (README.parent / name).exists(), name
+def test_files_that_the_pages_name_are_there() -> None:
+    root = README.parent
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("models/*/CARD.md")]
+    assert len(pages) >= 10
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("http") or (page.parent / link).exists(), (page.name, link)
+        for path in re.findall(r"`([\w./-]+/[\w-]+\.(?:md|toml|py|npz))`", text):
+            assert (root / path).exists() or (root / "nicodec" / path).exists(), (page.name, path)

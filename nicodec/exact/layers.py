@@ -1,4 +1,4 @@
-"""Layers whose results are the same integers on every device: rule 2 of the numbers contract (DESIGN §3).
+"""Layers whose results are the same integers on every device: rule 2 of the numbers contract (docs/design.md).
 
 Activations are integers 0..255 (or -128..127 for symbols) that stand for multiples of 1/16. In evaluation a
 layer multiplies them by integer weights and adds an integer bias; the sum of absolute products of each output

@@ -71,7 +71,7 @@ class ResidualBlock(Layer):
 
     The channels are expanded before the depthwise convolution, so that a channel that holds most of the energy
     (a block's mean, say) meets many spatial filters and not one. The last layer starts at zero, so that a stack
-    of blocks is the identity before training (DESIGN §6). The stream x stays in float32; only the branch runs in
+    of blocks is the identity before training. The stream x stays in float32; only the branch runs in
     the autocast type. What the nonlinearity cuts off depends on the quality, as quantisation noise does: its
     inputs' bias (`shift`) and, in a scaled block, their size (`input_gain`) are learned at the anchors.
     `input_scale`, fixed, brings channels of very different size nearer to each other; what the
