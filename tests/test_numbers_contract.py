@@ -1,4 +1,4 @@
-"""The numbers contract (docs/design.md): what one setting encodes, every other setting decodes to the same symbols."""
+"""The numbers contract (docs/design.md): what one setting encodes, every other decodes to the same symbols."""
 
 from __future__ import annotations
 
