@@ -22,7 +22,7 @@ def number(name: str, value: object, low: float, high: float, range_text: str = 
     try:
         found = float(value)
     except OverflowError:
-        found = math.inf if value > 0 else -math.inf
+        found = -math.inf if value < 0 else math.inf
     if not math.isfinite(found) or not low <= found <= high:
         raise QualityError(f"{name} {found:g} is out of range: give a number {wanted}")
     return found
