@@ -98,7 +98,7 @@ def decompress(
         format is None
         and target is not None
         and not is_device(target)
-        and target.suffix.lower() not in PICTURE_SUFFIXES
+        and target.suffix.lower() not in (*PICTURE_SUFFIXES, CLIP_SUFFIX)
     ):
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")

@@ -25,7 +25,7 @@ SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".tiff", "
 
 
 @dataclass(frozen=True)
-class Picture:
+class DatasetPicture:
     """A picture by its file; the pixels are read when they are needed.
 
     Attributes:
@@ -60,7 +60,7 @@ class Dataset:
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[DatasetPicture, ...]
     failures: dict[str, str]
     verified: bool
 
@@ -148,7 +148,7 @@ def load(
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise DatasetError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    pictures: list[Picture] = []
+    pictures: list[DatasetPicture] = []
     failures: dict[str, str] = {}
     names = _unique_names(files, folder)
     for done, (file, picture_name) in enumerate(zip(files, names, strict=True), 1):
@@ -158,7 +158,7 @@ def load(
             failures[file.relative_to(folder).as_posix()] = str(error)
         else:
             height, width = pixels.shape[:2]
-            pictures.append(Picture(picture_name, file.absolute(), pixels_sha256(pixels), width, height))
+            pictures.append(DatasetPicture(picture_name, file.absolute(), pixels_sha256(pixels), width, height))
         progress(done, len(files))
     if not pictures:
         name_of_first, reason = next(iter(failures.items()))
@@ -180,7 +180,7 @@ def _unique_names(files: list[Path], folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in files]
 
 
-def _verify(known: KnownSet, pictures: list[Picture], failures: dict[str, str], folder: Path) -> bool:
+def _verify(known: KnownSet, pictures: list[DatasetPicture], failures: dict[str, str], folder: Path) -> bool:
     """Whether checksums could be compared; raises where they do not hold."""
     if failures or len(pictures) != known.pictures:
         unreadable = f", {len(failures)} unreadable ({', '.join(failures)})" if failures else ""

@@ -10,7 +10,7 @@ import numpy as np
 
 from kodak_eval.cache import Cache, Entry
 from kodak_eval.codecs.base import Codec
-from kodak_eval.datasets import Picture
+from kodak_eval.datasets import DatasetPicture
 from kodak_eval.metrics import METRICS, measure
 
 
@@ -26,7 +26,7 @@ class Job:
 
     """
 
-    picture: Picture
+    picture: DatasetPicture
     codec: Codec
     setting: float
     version: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kodak_eval.codecs.base import Codec
 from kodak_eval.curves import Curve
-from kodak_eval.datasets import Picture
+from kodak_eval.datasets import DatasetPicture
 from kodak_eval.errors import DatasetError
 from kodak_eval.matched import MatchTask, Shown, as_shown
 from kodak_eval.measurement import Job
@@ -46,14 +46,14 @@ def _as_plotted(metric: str, curve: Curve) -> Curve:
     return replace(curve, qualities=tuple(-10 * math.log10(max(1 - value, 1e-9)) for value in curve.qualities))
 
 
-def match_tasks(results: Results, pictures: Sequence[Picture], bpp: float) -> list[MatchTask]:
+def match_tasks(results: Results, pictures: Sequence[DatasetPicture], bpp: float) -> list[MatchTask]:
     """Return the viewer's tasks: every codec on ``pictures`` at about ``bpp`` bits a pixel, picture by picture."""
     known: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for m in results.measurements:
         if not m.error:
             known.setdefault((m.codec, m.picture), []).append((m.setting, m.bpp))
 
-    def task(codec: Codec, picture: Picture) -> MatchTask:
+    def task(codec: Codec, picture: DatasetPicture) -> MatchTask:
         job = Job(picture, codec, codec.settings[0], results.versions[codec.name], of_pictures(results.metrics))
         return MatchTask(job, bpp, tuple(known.get((codec.name, picture.name), ())))
 
@@ -98,7 +98,7 @@ def write_all(
     return [*paths, report]
 
 
-def _originals(pictures: Sequence[Picture]) -> dict[str, bytes]:
+def _originals(pictures: Sequence[DatasetPicture]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for picture in pictures:
         try:

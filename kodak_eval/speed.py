@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kodak_eval.codecs.base import Codec
-from kodak_eval.datasets import Picture
+from kodak_eval.datasets import DatasetPicture
 from nicodec.threads import use_threads
 
 BUDGET_SECONDS = 20.0
@@ -61,7 +61,7 @@ def middle_setting(codec: Codec) -> float:
 
 def measure_speeds(
     codecs: Sequence[Codec],
-    pictures: Sequence[Picture],
+    pictures: Sequence[DatasetPicture],
     *,
     threads: int,
     done: Callable[[Speed], None] = lambda speed: None,
@@ -106,7 +106,7 @@ def _peak_mib() -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
-def _time_codec(codec: Codec, pictures: list[Picture], threads: int) -> Speed:
+def _time_codec(codec: Codec, pictures: list[DatasetPicture], threads: int) -> Speed:
     """Run in its own process."""
     try:
         return _timed(codec, pictures, threads)
@@ -114,7 +114,7 @@ def _time_codec(codec: Codec, pictures: list[Picture], threads: int) -> Speed:
         return _failed(codec, threads, f"{type(error).__name__}: {error}")
 
 
-def _timed(codec: Codec, pictures: list[Picture], threads: int) -> Speed:
+def _timed(codec: Codec, pictures: list[DatasetPicture], threads: int) -> Speed:
     originals = [picture.read() for picture in pictures]
     setting = middle_setting(codec)
     if "threads" in {field.name for field in dataclasses.fields(codec)}:

@@ -21,8 +21,8 @@ def number(name: str, value: object, low: float, high: float, range_text: str = 
         raise QualityError(f"{name} {value!r} is not a number: give one {wanted}")
     try:
         found = float(value)
-    except OverflowError:
-        found = -math.inf if value < 0 else math.inf
+    except OverflowError:  # of a whole number of hundreds of digits
+        found = math.inf
     if not math.isfinite(found) or not low <= found <= high:
         raise QualityError(f"{name} {found:g} is out of range: give a number {wanted}")
     return found

@@ -15,6 +15,9 @@ from nicodec.errors import NicodecError
 
 CONNECT_SECONDS = 10
 
+RESTART_SECONDS = 120
+"""How long a cluster that lost all its workers is waited for."""
+
 
 class ClusterError(NicodecError):
     """A cluster cannot be reached, or the package that speaks to it is not installed."""
@@ -70,7 +73,7 @@ def _dask(address: str) -> Iterator[None]:
             raise ClusterError(
                 f"the Dask scheduler at {address} has no workers; start one with: dask worker"
             ) from error
-        with joblib.parallel_config("dask", client=client):
+        with joblib.parallel_config("dask", client=client, wait_for_workers_timeout=RESTART_SECONDS):
             yield
 
 

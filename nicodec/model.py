@@ -189,7 +189,7 @@ class Model:
         return self.decode_file(container.read_picture(read_bytes(data), limits, partial), limits, draw_size)
 
     def decode_file(
-        self, stored: container.Picture, limits: container.Limits, draw_size: tuple[int, int] | None = None
+        self, stored: container.StoredPicture, limits: container.Limits, draw_size: tuple[int, int] | None = None
     ) -> media.Picture:
         """Like `decompress_picture`, of a file that has been read."""
         self._check_own(stored)
@@ -206,7 +206,7 @@ class Model:
                 alpha = np.asarray(Image.fromarray(alpha).resize(drawn))
         return media.Picture(pixels, alpha, stored.icc, stored.exif, stored.xmp)
 
-    def _check_own(self, stored: container.Picture) -> None:
+    def _check_own(self, stored: container.StoredPicture) -> None:
         """Raise unless this model wrote the file."""
         if stored.header.model != self.entry.fingerprint:
             other = find_model(stored.header.model).name
@@ -215,7 +215,7 @@ class Model:
                 "use nicodec.decompress, which finds the model"
             )
 
-    def _check_work(self, stored: container.Picture, limits: container.Limits) -> None:
+    def _check_work(self, stored: container.StoredPicture, limits: container.Limits) -> None:
         """Raise unless the file's bytes are enough for its pixels, and its packets for a picture."""
         header = stored.header
         if limits.pixels:
@@ -224,7 +224,7 @@ class Model:
         if stored.packet_count and not _streams_of(stored):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
 
-    def _pixels(self, stored: container.Picture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    def _pixels(self, stored: container.StoredPicture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
         with fast_float(self.device):
             x = self._decode([stored], drawn)[0]
@@ -233,7 +233,7 @@ class Model:
             levels = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
         return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
 
-    def _decode(self, files: Sequence[container.Picture], drawn: tuple[int, int] | None = None) -> Tensor:
+    def _decode(self, files: Sequence[container.StoredPicture], drawn: tuple[int, int] | None = None) -> Tensor:
         """(B, 3, H, W) float32, about 0..1, of files of one size."""
         header = files[0].header
         align = self.codec.alignment
@@ -254,7 +254,7 @@ class Model:
             sections["packets"] = tuple(
                 container.Packet(kind, number, stream.data, stream.checksum) for number, stream in enumerate(streams)
             )
-        return container.write_picture(container.Picture(header=header, **sections))
+        return container.write_picture(container.StoredPicture(header=header, **sections))
 
     # Tensors
 
@@ -334,7 +334,7 @@ def _search_size(job: _Job, max_bytes: int, slow: bool) -> bytes:
     return data
 
 
-def _streams_of(stored: container.Picture) -> tuple[Stream, ...]:
+def _streams_of(stored: container.StoredPicture) -> tuple[Stream, ...]:
     """The payload, or the packets up to the first that is lost."""
     if not stored.packet_count:
         return (Stream(stored.payload, stored.symbol_checksum),)

@@ -203,7 +203,7 @@ def test_altered_symbols_under_a_mended_checksum_are_told(small_file: bytes) -> 
     for place in range(len(picture.payload)):
         payload = bytearray(picture.payload)
         payload[place] ^= 0x55
-        altered = container.Picture(picture.header, bytes(payload), picture.symbol_checksum)
+        altered = container.StoredPicture(picture.header, bytes(payload), picture.symbol_checksum)
         try:
             nicodec.decompress(container.write_picture(altered))
         except (SymbolMismatchError, CorruptError):
@@ -219,9 +219,9 @@ def test_the_errors_of_bad_files(small_file: bytes) -> None:
     picture = container.read_picture(small_file)
     header = container.Header(b"none", 24, 40, 20)
     with pytest.raises(UnknownModelError, match="6e6f6e65"):
-        nicodec.decompress(container.write_picture(container.Picture(header, picture.payload, 0)))
+        nicodec.decompress(container.write_picture(container.StoredPicture(header, picture.payload, 0)))
     huge = container.Header(picture.header.model, 40000, 25000, 20)
-    lie = container.write_picture(container.Picture(huge, picture.payload, 0))
+    lie = container.write_picture(container.StoredPicture(huge, picture.payload, 0))
     with pytest.raises(LimitError):
         nicodec.decompress(lie)
     assert nicodec.info(lie).width == 40000

@@ -16,7 +16,7 @@ from nicodec.container.clip_writer import ClipWriter, Writable
 from nicodec.container.format import Header, Kind
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
 from nicodec.container.packets import Damaged
-from nicodec.container.picture import Packet, PacketType, Picture
+from nicodec.container.picture import Packet, PacketType, StoredPicture
 from nicodec.container.picture_reader import PictureFile, parse_picture, read_picture, section_sizes
 from nicodec.container.picture_writer import write_picture
 from nicodec.container.sections import is_nicodec, read_header, read_kind
@@ -40,9 +40,9 @@ __all__ = [
     "Limits",
     "Packet",
     "PacketType",
-    "Picture",
     "PictureFile",
     "Readable",
+    "StoredPicture",
     "Stream",
     "StreamPacket",
     "Writable",

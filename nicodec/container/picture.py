@@ -49,7 +49,7 @@ class Packet:
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredPicture:
     """The content of a picture file: one payload or, of a family that writes them, packets.
 
     `payload`: the range-coded bytes; `symbol_checksum`: 0 to 65535, computed by the codec over its symbols;

@@ -1,4 +1,4 @@
-"""From the bytes of a .nic file to its `Header` or `Picture`.
+"""From the bytes of a .nic file to its `Header` or `StoredPicture`.
 
 A whole file is read in this order: signature, version and kind, header, the bounds of every section and packet,
 checksums, limits, and only then what the sections hold. So damage is told as damage, a later version is told as
@@ -28,7 +28,7 @@ from nicodec.container.format import (
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
 from nicodec.container.metadata import refuse_coding, split_coding, unpack_metadata
 from nicodec.container.packets import PacketReader, RawPacket
-from nicodec.container.picture import Packet, PacketType, Picture
+from nicodec.container.picture import Packet, PacketType, StoredPicture
 from nicodec.container.sections import (
     Section,
     check_grey,
@@ -82,7 +82,7 @@ class PictureFile:
         return sizes | {"trailer": left} if left else sizes
 
     @cached_property
-    def picture(self) -> Picture:
+    def picture(self) -> StoredPicture:
         """The picture.
 
         Raises:
@@ -99,7 +99,7 @@ class PictureFile:
             )
         metadata = unpack_metadata(found, self._limits)
         given = {packet.number for packet in self._packets}
-        return Picture(
+        return StoredPicture(
             header=self.header,
             payload=bytes(payload[SYMBOL_CHECKSUM_BYTES:]),
             symbol_checksum=int.from_bytes(payload[:SYMBOL_CHECKSUM_BYTES], "little"),
@@ -160,8 +160,8 @@ def parse_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, partial: bool = 
         data: the file.
         limits: what may be spent on it.
         partial: of a picture in packets that was cut short or damaged, take the packets that are whole
-            (`Picture.packets`; `Picture.lost` has the numbers of the others). What comes before the packets must be
-            whole. A picture with one payload must be whole in any case.
+            (`StoredPicture.packets`; `StoredPicture.lost` has the numbers of the others). What comes before the
+            packets must be whole. A picture with one payload must be whole in any case.
 
     Raises:
         NotNicodecError, TruncatedError, CorruptError, FutureVersionError: it cannot be read.
@@ -174,7 +174,7 @@ def parse_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, partial: bool = 
     return file
 
 
-def read_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, partial: bool = False) -> Picture:
+def read_picture(data: bytes, limits: Limits = DEFAULT_LIMITS, partial: bool = False) -> StoredPicture:
     """Return the content of the whole file `data`.
 
     Raises as `parse_picture` (which tells what `partial` is) and `PictureFile.picture` do. Unknown sections that

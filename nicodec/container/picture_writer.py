@@ -1,4 +1,4 @@
-"""From a `Picture` to the bytes of a .nic file."""
+"""From a `StoredPicture` to the bytes of a .nic file."""
 
 from nicodec.container.format import (
     PICTURE_PACKETS_MAX,
@@ -9,7 +9,7 @@ from nicodec.container.format import (
     Tag,
 )
 from nicodec.container.packets import write_packet
-from nicodec.container.picture import Packet, Picture
+from nicodec.container.picture import Packet, StoredPicture
 from nicodec.container.sections import (
     crc32,
     pack_all_metadata,
@@ -21,7 +21,7 @@ from nicodec.container.varint import write_varint
 from nicodec.errors import InputError
 
 
-def write_picture(picture: Picture) -> bytes:
+def write_picture(picture: StoredPicture) -> bytes:
     """Return the whole .nic file of `picture`.
 
     Raises:
@@ -41,7 +41,7 @@ def write_picture(picture: Picture) -> bytes:
     return body + crc32(body).to_bytes(TRAILER_BYTES, "little")
 
 
-def _write_packets(picture: Picture, head: bytes) -> bytes:
+def _write_packets(picture: StoredPicture, head: bytes) -> bytes:
     count = len(picture.packets)
     if picture.lost:
         raise InputError(f"packets {picture.lost} of {picture.packet_count} are lost; encode the picture anew")

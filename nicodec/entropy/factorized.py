@@ -23,7 +23,7 @@ class FactorizedModel(ExactModule):
     def __init__(self, channels: int, half_width: int = 12) -> None:
         super().__init__()
         distance = torch.arange(-half_width, half_width + 1).abs().float()
-        start = torch.cat([-0.8 * distance, torch.tensor([-0.8 * (half_width + 4)])])
+        start = torch.cat([-0.8 * distance, torch.tensor([-0.8 * (half_width + 4)], dtype=torch.float32)])
         self.logits = nn.Parameter(start.expand(ANCHORS, channels, -1).clone())
         self.register_buffer("frequencies", torch.zeros(self.logits.shape, dtype=torch.int32))
 

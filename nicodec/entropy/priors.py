@@ -162,7 +162,7 @@ class _MixtureBits(torch.autograd.Function):
         limit = 0.5 + TAIL_START * wide
         near, tail = torch.minimum(magnitude, limit), magnitude > limit
         learns = any(ctx.needs_input_grad)
-        probability = by_place = by_scale = torch.zeros(())
+        probability = by_place = by_scale = x.new_zeros(())
         for share, scale in ((1 - WIDE_SHARE, wide / WIDE_FACTOR), (WIDE_SHARE, wide)):
             low, high = (near - 0.5).div_(scale), (near + 0.5).div_(scale)
             mass = torch.erfc(low * 0.5**0.5).sub_(torch.erfc(high * 0.5**0.5))

@@ -199,9 +199,9 @@ class _Fitting:
         else:
             values = start.values.clone()
         self.values = values.requires_grad_()
-        self.rates = torch.tensor(LEARNING_RATES, device=x.device)
+        self.rates = torch.tensor(LEARNING_RATES, dtype=torch.float32, device=x.device)
         self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
-        self.age = torch.zeros(len(values), 1, device=x.device)
+        self.age = torch.zeros(len(values), 1, dtype=torch.float32, device=x.device)
         self.bins: Bins | None = None
         self.bins_age, self.factor = 0, 0
 
@@ -262,7 +262,7 @@ class _Fitting:
         density = F.avg_pool2d(error.square().sum(0)[None], 3, 1, 1)[0] + 1e-9
         position, _ = scatter(density / density.sum(), count, self.generator)
         column, row = position[:, 0].long(), position[:, 1].long()
-        scale = torch.full((count, 1), math.log(1.2 * factor), device=position.device)
+        scale = torch.full((count, 1), math.log(1.2 * factor), dtype=torch.float32, device=position.device)
         colours = 0.5 * error[:, row, column].T @ colour_basis(position.device).T
         self.values[idle] = torch.cat([position * factor, scale, scale, torch.zeros_like(scale), colours], 1)
         for state in (self.mean, self.square, self.age):

@@ -67,12 +67,16 @@ class Steps:
 
     def cells(self, kind: Tensor) -> Tensor:
         """(N, 1): width of the cells in pixels for classes (N,)."""
-        widths = torch.tensor([self.cell_units(k) / 2**16 for k in range(CLASSES)], device=kind.device)
+        widths = torch.tensor(
+            [self.cell_units(k) / 2**16 for k in range(CLASSES)], dtype=torch.float32, device=kind.device
+        )
         return widths[kind.long(), None]
 
     def attributes(self, kind: Tensor) -> Tensor:
         """(N, 6): the steps of smaller scale, difference of scales, shear and colours for classes (N,)."""
-        steps = self._size * torch.tensor([LOG_SCALE, LOG_SCALE, SHEAR, GREY, CHROMA, CHROMA], device=kind.device)
+        steps = self._size * torch.tensor(
+            [LOG_SCALE, LOG_SCALE, SHEAR, GREY, CHROMA, CHROMA], dtype=torch.float32, device=kind.device
+        )
         return steps * 2.0 ** (-FINER * (kind[:, None] - 1))
 
 
@@ -111,10 +115,12 @@ class Gaussians:
         left, top, right, bottom = crop or (0, 0, width, height)
         finer = max(1, math.ceil(self.size[0] / height), math.ceil(self.size[1] / width))
         device = self.values.device
-        factor = torch.tensor([width / self.size[1], height / self.size[0]], device=device) * finer
+        factor = (
+            torch.tensor([width / self.size[1], height / self.size[0]], dtype=torch.float32, device=device) * finer
+        )
         position, log_scale, shear, colour = for_drawing(self.values)
         position, log_scale = (
-            position * factor - torch.tensor([left, top], device=device) * finer,
+            position * factor - torch.tensor([left, top], dtype=torch.float32, device=device) * finer,
             log_scale + factor.log(),
         )
         shape = ((bottom - top) * finer, (right - left) * finer)
@@ -183,7 +189,12 @@ def within_range(values: Tensor, size: tuple[int, int]) -> Tensor:
     """Values clamped to what a file can hold: centres inside the picture, scales, shears and colours bounded."""
     high = torch.tensor(
         [size[1] - 1e-3, size[0] - 1e-3, LOG_SCALE_MAX, LOG_SCALE_MAX, SHEAR_MAX, *[COLOUR_MAX] * 3],
+        dtype=torch.float32,
         device=values.device,
     )
-    low = torch.tensor([0.0, 0.0, LOG_SCALE_MIN, LOG_SCALE_MIN, -SHEAR_MAX, *[-COLOUR_MAX] * 3], device=values.device)
+    low = torch.tensor(
+        [0.0, 0.0, LOG_SCALE_MIN, LOG_SCALE_MIN, -SHEAR_MAX, *[-COLOUR_MAX] * 3],
+        dtype=torch.float32,
+        device=values.device,
+    )
     return values.clamp(low, high)

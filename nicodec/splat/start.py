@@ -54,7 +54,7 @@ def scatter(density: Tensor, count: int, generator: torch.Generator) -> tuple[Te
     wanted = (torch.arange(count, dtype=torch.float64) + torch.rand(count, generator=generator)) / count
     found = torch.searchsorted(mass, wanted.to(mass.device) * mass[-1]).clamp(max=height * width - 1)
     pixel = order[found]
-    jitter = torch.rand(count, 2, generator=generator).to(density.device)
+    jitter = torch.rand(count, 2, dtype=torch.float32, generator=generator).to(density.device)
     position = torch.stack([pixel % width, torch.div(pixel, width, rounding_mode="floor")], 1) + jitter
     return position, 1 / (count * density.flatten()[pixel])
 
@@ -94,13 +94,13 @@ def least_squares_colours(x: Tensor, shapes: Tensor, iterations: int = 8) -> Ten
         return draw(position, log_scale, shear, colour, size, bins)
 
     def adjoint(picture: Tensor) -> Tensor:
-        colour = torch.zeros(len(shapes), 3, device=x.device, requires_grad=True)
+        colour = torch.zeros(len(shapes), 3, dtype=torch.float32, device=x.device, requires_grad=True)
         with torch.enable_grad():
             drawn = forward(colour)
         return torch.autograd.grad(drawn, colour, picture)[0]
 
     damping = 1e-2
-    solution = torch.zeros(len(shapes), 3, device=x.device)
+    solution = torch.zeros(len(shapes), 3, dtype=torch.float32, device=x.device)
     rest = adjoint(x)
     direction, power = rest.clone(), rest.square().sum()
     for _ in range(iterations):

@@ -92,8 +92,8 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
                 raise InputError(f"crops of {stage.crop} pixels: the codec takes multiples of {codec.alignment}")
             source.need(stage.crop)
         self._share = 0.0
-        self.trained = [p for p in codec.parameters() if p.requires_grad]
-        if not self.trained:
+        self.trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
+        if not len(self.trained):
             raise InputError(f"{type(codec).__name__} has nothing that could be trained")
         self.optimisers = build_optimisers(
             codec,
@@ -117,8 +117,8 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
 
     @cached_property
     def _average(self) -> AveragedModel:
-        """Made after `start`, too."""
-        return build_average(self.codec, self.settings.ema)
+        """Of what is trained alone; made after `start`, too."""
+        return build_average(self.trained, self.settings.ema)
 
     def _stage(self) -> Stage:
         return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
@@ -154,7 +154,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
                 optimiser.step()
             for scheduler in self.schedulers:
                 scheduler.step()
-        self._average.update_parameters(self.codec)
+        self._average.update_parameters(self.trained)
         psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
         return {"loss": loss.detach(), "bpp": bpp.detach().mean(), "psnr": psnr, "norm": norm}
 
@@ -188,7 +188,10 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         """A copy with averaged weights and derived integers, in evaluation mode."""
         codec = copy.deepcopy(self.codec)
         if int(self._average.n_averaged):
-            codec.load_state_dict(self._average.module.state_dict())
+            trained = (parameter for parameter in codec.parameters() if parameter.requires_grad)
+            with torch.no_grad():
+                for parameter, mean in zip(trained, self._average.module.parameters(), strict=True):
+                    parameter.copy_(mean)
         codec.to_integers()
         return codec.eval()
 

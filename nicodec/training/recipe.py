@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nicodec.errors import InputError
+from nicodec.errors import InputError, QualityError
 from nicodec.training.settings import read_settings, setting
 
 RECIPE_NAME = "recipe.toml"
@@ -125,18 +125,19 @@ def with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Rec
     """The recipe with another budget, where one is given.
 
     Raises:
-        InputError: both are given, or what is given is no budget, or neither the recipe has one.
+        QualityError: both are given, or what is given is no budget.
+        InputError: none is given, and the recipe has none.
 
     """
     if minutes is not None and steps is not None:
-        raise InputError(f"{minutes} minutes and {steps} steps contradict each other; give one of them")
+        raise QualityError(f"{minutes} minutes and {steps} steps contradict each other; give one of them")
     if minutes is not None:
         if not isinstance(minutes, int | float) or not math.isfinite(minutes) or minutes <= 0:
-            raise InputError(f"a budget of {minutes} minutes: give a number of more than 0")
+            raise QualityError(f"a budget of {minutes} minutes: give a number of more than 0")
         return replace(recipe, run=replace(recipe.run, minutes=float(minutes), steps=0))
     if steps is not None:
         if not isinstance(steps, int) or steps < 1:
-            raise InputError(f"a budget of {steps} steps: give a whole number of 1 or more")
+            raise QualityError(f"a budget of {steps} steps: give a whole number of 1 or more")
         return replace(recipe, run=replace(recipe.run, minutes=0.0, steps=steps))
     if not recipe.run.minutes and not recipe.run.steps:
         raise InputError(f"{recipe.path}: has no budget; give minutes or steps under [run], or --minutes or --steps")

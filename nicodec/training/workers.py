@@ -49,6 +49,10 @@ class Workers:
         """
         if self.count == 1:
             return module
+        for buffer in module.buffers():  # once, here; DistributedDataParallel would do it at every step
+            flat = buffer.detach().reshape(-1).contiguous()
+            dist.broadcast(flat.view(torch.uint8), 0)  # gloo does not know every type
+            buffer.detach().copy_(flat.view_as(buffer))
         devices = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(
             module, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True

@@ -33,11 +33,11 @@ class Result(NamedTuple):
     err: str
 
 
-def program(*arguments, models: Path, **options):
+def program(*arguments, models: Path, env=None, **options):
     """Run the real program in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "nicodec_cli", *map(str, arguments)],
-        env={**os.environ, "NICODEC_MODELS": str(models)},
+        env={**os.environ, "NICODEC_MODELS": str(models), **(env or {})},
         capture_output=True,
         timeout=300,
         check=False,

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import nicodec
 from tests.cli.cli_helpers import encoded, photograph, program
+from tests.test_jobs import dask_cluster
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +36,9 @@ def loaded(code, models):
     return set(result.stdout.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compress", "--help"], ["info", "x.nic"], ["models"], ["-V"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["decompress", "--help"], ["info", "x.nic"], ["-V"]])
 def test_light_commands_load_nothing_heavy(models, tmp_path, nic, monkeypatch, arguments):
+    """`compress --help` and `models` do: they tell what the families' classes say of themselves."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.nic").write_bytes(nic)
     names = loaded(f"from nicodec_cli.main import run; assert run({arguments}) == 0", models)
@@ -104,3 +107,71 @@ def test_an_interruption_leaves_whole_files_only(models, tmp_path, number, code,
     written = [tmp_path / name for name in names if name.endswith(".nic")]
     assert 1 <= len(written) < 300
     assert all(nicodec.info(path).width == 64 for path in written)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("wait", [0, 0.1])
+def test_an_interrupt_while_processes_start_is_not_lost(models, tmp_path, wait):
+    for index in range(300):
+        photograph().save(tmp_path / f"{index}.png")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nicodec_cli", "compress", "-r", ".", "--codec", "tiny", "-j", "2"],
+            env={**os.environ, "NICODEC_MODELS": str(models)},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # as a terminal does, the whole group gets the signal
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while not children.read_text().split() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err
+    assert len(list(tmp_path.glob("*.nic"))) < 300
+
+
+ON_A_CLUSTER = """
+import sys
+from functools import partial
+
+from nicodec_cli.batch import run_tasks
+from nicodec_cli.decompress import decompress_task
+from nicodec_cli.tasks import plan
+
+if __name__ == "__main__":
+    wanted = {"recursive": True, "wanted": lambda path: path.suffix == ".nic", "kind": "files"}
+    tasks = plan(["in"], "out", suffix=lambda path: ".png", **wanted)
+    work = partial(decompress_task, format=None, device="cpu", max_pixels=0)
+    sys.exit(run_tasks(tasks, work, processes=1, overwrite=True, quiet=False, cluster=sys.argv[1]))
+"""
+
+
+def test_a_cluster_writes_the_same_files(models, tmp_path, nic, monkeypatch):
+    monkeypatch.setenv("NICODEC_MODELS", str(models))
+    for name in ("in", "out", "here"):
+        (tmp_path / name).mkdir()
+    for number in range(4):
+        (tmp_path / "in" / f"{number}.nic").write_bytes(nic)
+    (tmp_path / "in" / "bad.nic").write_bytes(nic[:-1])
+    with dask_cluster(tmp_path) as address:
+        result = subprocess.run(
+            [sys.executable, "-c", ON_A_CLUSTER, address],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+    assert result.returncode == 1, result.stderr
+    assert b"error: in/bad.nic: " in result.stderr
+    program("decompress", "-r", "in", "-o", "here", models=models, cwd=tmp_path)
+    names = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert names == ["0.png", "1.png", "2.png", "3.png"]
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()

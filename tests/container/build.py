@@ -3,14 +3,14 @@
 import zlib
 from collections.abc import Sequence
 
-from nicodec.container import Header, Picture
+from nicodec.container import Header, StoredPicture
 from nicodec.container.varint import write_varint
 
 MODEL = bytes.fromhex("01234567")
 HEADER = Header(MODEL, width=300, height=2, quality=151)
 PRELUDE = b"\x8fnic\x10" + MODEL + b"\xac\x02\x02\x97"
 PAYLOAD = (2, b"\x34\x12\xc0\xff\xee")
-FULL = Picture(
+FULL = StoredPicture(
     HEADER,
     payload=b"\xc0\xff\xee",
     symbol_checksum=0x1234,

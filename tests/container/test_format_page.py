@@ -22,7 +22,7 @@ from nicodec.container import (
     Limits,
     Packet,
     PacketType,
-    Picture,
+    StoredPicture,
     Stream,
     StreamPacket,
     read_picture,
@@ -65,7 +65,7 @@ def test_there_are_four_examples() -> None:
 
 
 def test_picture() -> None:
-    picture = Picture(HEADER, b"\xc0\xff\xee", 0x1234, grey=True, xmp=b"<x/>")
+    picture = StoredPicture(HEADER, b"\xc0\xff\xee", 0x1234, grey=True, xmp=b"<x/>")
     assert read_picture(EXAMPLES["A picture"]) == picture
     assert write_picture(picture) == EXAMPLES["A picture"]
 
@@ -82,7 +82,7 @@ def test_picture_in_packets() -> None:
         Packet(PacketType.LEVEL, 0, b"\xc0\xff\xee", 0x1234),
         Packet(PacketType.LEVEL, 1, b"\xfa\xde", 0x5678),
     )
-    picture = Picture(HEADER, packets=levels)
+    picture = StoredPicture(HEADER, packets=levels)
     assert read_picture(EXAMPLES["A picture in packets"]) == picture
     assert write_picture(picture) == EXAMPLES["A picture in packets"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nicodec.container import (
     Header,
     Limits,
-    Picture,
+    StoredPicture,
     is_nicodec,
     read_header,
     read_picture,
@@ -24,7 +24,7 @@ SIZES = st.integers(1, 2**31 - 1)
 BLOBS = st.none() | st.binary(max_size=300) | st.binary(max_size=8).map(lambda part: part * 100)
 HEADERS = st.builds(Header, st.binary(min_size=4, max_size=4), SIZES, SIZES, st.integers(0, 200))
 PICTURES = st.builds(
-    Picture,
+    StoredPicture,
     HEADERS,
     st.binary(max_size=300),
     st.integers(0, 0xFFFF),
@@ -38,7 +38,7 @@ ANY_SIZE = Limits(pixels=0)
 
 
 @given(PICTURES)
-def test_round_trip(picture: Picture) -> None:
+def test_round_trip(picture: StoredPicture) -> None:
     data = write_picture(picture)
     assert is_nicodec(data)
     assert read_picture(data, ANY_SIZE) == picture
@@ -50,13 +50,13 @@ def test_round_trip(picture: Picture) -> None:
 
 @given(HEADERS, st.integers(0, 200_000))
 def test_overhead(header: Header, count: int) -> None:
-    picture = Picture(header, bytes(count), 0)
+    picture = StoredPicture(header, bytes(count), 0)
     assert picture.overhead == len(write_picture(picture)) - count
     assert 19 <= picture.overhead <= 31
 
 
 def test_fixed_cost_of_kodak() -> None:
-    picture = Picture(Header(MODEL, 768, 512, 100), bytes(30_000), 0)
+    picture = StoredPicture(Header(MODEL, 768, 512, 100), bytes(30_000), 0)
     assert len(write_picture(picture)) - 30_000 == 23
     assert picture.overhead == 23
 
@@ -128,4 +128,4 @@ def test_section_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_writer_agrees_with_the_hand_built_file() -> None:
-    assert write_picture(Picture(HEADER, b"\xc0\xff\xee", 0x1234)) == build_file()
+    assert write_picture(StoredPicture(HEADER, b"\xc0\xff\xee", 0x1234)) == build_file()

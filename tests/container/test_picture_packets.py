@@ -11,8 +11,8 @@ from nicodec.container import (
     Limits,
     Packet,
     PacketType,
-    Picture,
     PictureFile,
+    StoredPicture,
     parse_picture,
     picture_reader,
     read_picture,
@@ -49,13 +49,13 @@ PACKETS = st.lists(
     st.tuples(st.sampled_from(PacketType), st.binary(max_size=300), st.integers(0, 0xFFFF)), min_size=1, max_size=8
 ).map(lambda drawn: tuple(Packet(type_, n, data, checksum) for n, (type_, data, checksum) in enumerate(drawn)))
 PACKET_PICTURES = st.builds(
-    Picture, HEADERS, grey=st.booleans(), alpha=BLOBS, icc=BLOBS, exif=BLOBS, xmp=BLOBS, packets=PACKETS
+    StoredPicture, HEADERS, grey=st.booleans(), alpha=BLOBS, icc=BLOBS, exif=BLOBS, xmp=BLOBS, packets=PACKETS
 )
 
 
 @settings(deadline=None)
 @given(PACKET_PICTURES)
-def test_round_trip(picture: Picture) -> None:
+def test_round_trip(picture: StoredPicture) -> None:
     data = write_picture(picture)
     assert read_picture(data, ANY_SIZE) == picture
     assert read_picture(data, ANY_SIZE, partial=True) == picture
@@ -67,7 +67,7 @@ def test_round_trip(picture: Picture) -> None:
 def test_overhead() -> None:
     """8 bytes a packet of up to 1020 bytes; 4 bytes for the packets' section in place of a payload's 5."""
     packets = tuple(Packet(PacketType.PIECE, n, bytes(900), 0) for n in range(10))
-    size = len(write_picture(Picture(HEADER, packets=packets)))
+    size = len(write_picture(StoredPicture(HEADER, packets=packets)))
     assert size == HEADER.size + 4 + 10 * (900 + 8) + 4
 
 

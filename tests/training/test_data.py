@@ -56,6 +56,7 @@ def test_a_picture_of_two_folders_counts_once(tmp_path: Path, alone: Workers) ->
     assert opened([tmp_path, tmp_path / "a"], alone, holdout=0).describe() == "3 pictures, 0 more held out"
 
 
+@pytest.mark.filterwarnings("ignore::nicodec.media.LossyConversionWarning")
 def test_pictures_of_all_depths_come_as_8_bits(tmp_path: Path) -> None:
     picture = smooth_picture(40, 50)
     grey = picture[:, :, 0]

@@ -65,10 +65,11 @@ def test_averages_follow_the_parameters() -> None:
         average.update_parameters(model)
         decay = min(0.9, (step + 1) / (step + 10))
         expected = step if step == 0 else decay * expected + (1 - decay) * step
-    assert float(average.module.weight) == pytest.approx(expected, rel=1e-5)
+    assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_scales_are_learned_alone(pictures: Path, alone: Workers) -> None:
+def test_scales_are_learned_alone(pictures: Path, alone: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nicodec.training.scales.LEARNING_RATE", 5e-3)
     codec = tiny_codec().requires_grad_(True)
     assert isinstance(codec, LatentCodec)
     source = opened([pictures], alone)
@@ -84,10 +85,10 @@ def test_scales_are_learned_alone(pictures: Path, alone: Workers) -> None:
         return float(estimator.bits.sum())
 
     bits_before = bits()
-    steps = learn_scales(codec, source, Budget(steps=40), batch=4, crop=64, power=-0.5, bfloat16=False)
-    assert steps == 40
+    steps = learn_scales(codec, source, Budget(steps=20), batch=4, crop=64, power=-0.5, bfloat16=False)
+    assert steps == 20
     assert not codec.training
-    assert bits() < 0.999 * bits_before
+    assert bits() < 0.998 * bits_before
     changed = {name for name, value in codec.named_parameters() if not torch.equal(value, before[name])}
     whole = {id(value) for value in codec.integer_parameters()}
     assert changed <= {name for name, value in codec.named_parameters() if id(value) in whole}

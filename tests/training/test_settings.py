@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nicodec.errors import InputError
+from nicodec.errors import InputError, QualityError
 from nicodec.training.recipe import first_difference, folders_of, read_recipe, with_budget
 from nicodec.training.settings import read_settings, setting
 
@@ -97,7 +97,7 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     [(0, None), (-1, None), (float("nan"), None), (float("inf"), None), ("2", None), (None, 0), (None, 1.5), (1, 1)],
 )
 def test_budgets_are_checked(recipe: Path, minutes: float | None, steps: int | None) -> None:
-    with pytest.raises(InputError, match="give"):
+    with pytest.raises(QualityError, match="give"):
         with_budget(read_recipe(recipe), minutes, steps)
 
 

@@ -6,19 +6,24 @@ explicit state.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nicodec import media
 from nicodec.codecs.base import Packets, PictureCodec, Progress, Watch
 from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.options import Options, option
 from nicodec.entropy.coder import PictureReader, PictureWriter, Stream
 from nicodec.entropy.priors import ScaleMixture
+from nicodec.training.objective import Objective
+from nicodec.training.settings import setting
 
 
 def prior(shape: Sequence[int]) -> ScaleMixture:
@@ -172,3 +177,58 @@ class Blink(ClipCodec):
         y, u, v = (symbols[0, 0] * step_of(state.quality) for symbols in found)
         after = BlinkState(state.size, state.quality, state.keys_only, coded.number + 1, tuple(found))
         return [Frame(y, u, v, coded.pts, coded.duration)], after
+
+
+class PictureFolder:
+    """Training data: pictures of folders, as tensors."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        paths = sorted(path for folder in folders for path in folder.glob("*.png"))
+        pixels = [torch.from_numpy(media.read_picture(path).as_uint8()) for path in paths]
+        self.pictures = [p.permute(2, 0, 1)[None].float() / 255 for p in pixels]
+
+    def describe(self) -> str:
+        """See `Source.describe`."""
+        return f"{len(self.pictures)} pictures"
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """How fast the brightness is learned."""
+
+    rate: float = setting(0.1, help="Of descent.", least=0)
+
+
+class ToyObjective(Objective[Mosaic, PictureFolder]):
+    """Learns to make decoded pictures half as bright."""
+
+    settings_type = ToySettings
+
+    @classmethod
+    def open_source(
+        cls, data: Any, folders: Sequence[Path], shares: Sequence[float], seed: int, budget: Any, workers: Any
+    ) -> PictureFolder:
+        """See `Objective.open_source`."""
+        return PictureFolder(folders)
+
+    def step(self, share: float) -> dict[str, float | Tensor]:
+        """See `Objective.step`."""
+        x = self.source.pictures[0]
+        loss = (x * self.codec.brightness - x / 2).square().mean()
+        (gradient,) = torch.autograd.grad(loss, self.codec.brightness)
+        with torch.no_grad():
+            self.codec.brightness -= self.settings.rate * gradient
+        return {"loss": loss.detach()}
+
+    def finish(self, budget: Any) -> Mosaic:
+        """See `Objective.finish`."""
+        return copy.deepcopy(self.codec).eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Objective.state_dict`."""
+        return {"brightness": self.codec.brightness.detach()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Objective.load_state_dict`."""
+        with torch.no_grad():
+            self.codec.brightness.copy_(state["brightness"])
