@@ -185,7 +185,7 @@ def compress(
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
         options=given or {},
-        shows=jobs == 1 and not quiet and sys.stderr.isatty(),
+        shows=jobs == 1 and cluster is None and not quiet and sys.stderr.isatty(),
         preview=preview,
     )
     goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}

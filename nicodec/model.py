@@ -40,8 +40,8 @@ LUMA = (0.299, 0.587, 0.114)
 _Job = Callable[[Quality], bytes]
 """Compresses a picture with a quality."""
 
-EVERY_FILE_BYTES = 64
-"""Bytes that a file counts as longer when what it may draw is bounded, so that small pictures always may."""
+SMALL_PIXELS = 2**20
+"""What any file may draw; beyond, its bytes must be enough for so many (`PictureCodec.pixels_a_byte`)."""
 
 TOLERANCE = 1e-3
 """How far outside of [0, 1] a tensor's values may lie; they are clamped."""
@@ -218,9 +218,9 @@ class Model:
     def _check_work(self, stored: container.StoredPicture, limits: container.Limits) -> None:
         """Raise unless the file's bytes are enough for its pixels, and its packets for a picture."""
         header = stored.header
-        if limits.pixels:
+        if limits.pixels and header.width * header.height > SMALL_PIXELS:
             bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
-            bound.check_work(header.width, header.height, stored.payload_bytes + EVERY_FILE_BYTES)
+            bound.check_work(header.width, header.height, stored.payload_bytes)
         if stored.packet_count and not _streams_of(stored):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
 

@@ -8,20 +8,60 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+import nicodec
 from kodak_eval.errors import CodecUnavailableError, EvaluationError
 
 
+class _Pictures:
+    """A model of pictures, held in this process's memory."""
+
+    def __init__(self, name: str) -> None:
+        self._model = nicodec.load(name)
+
+    def encode(self, pixels: np.ndarray, quality: float, options: dict[str, Any]) -> bytes:
+        """Return the file of a picture."""
+        return self._model.compress(Image.fromarray(pixels), quality, **options)
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Return the picture of a file."""
+        return np.asarray(self._model.decompress(data).convert("RGB"))
+
+
+class _Clips:
+    """A model of clips, to which a picture is a clip of one frame."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def encode(self, pixels: np.ndarray, quality: float, options: dict[str, Any]) -> bytes:
+        """Return the file of a picture."""
+        data = nicodec.compress_video([pixels], quality=quality, codec=self._name, **options)
+        assert data is not None
+        return data
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Return the picture of a file."""
+        from nicodec.media.clips import to_rgb
+        from nicodec.video import first_frame
+
+        return to_rgb(first_frame(data))
+
+
 @functools.cache
-def _model(name: str):
-    """Return the model held in this process's memory."""
-    import nicodec
+def _coder(name: str) -> _Pictures | _Clips:
+    """Return the model of that name, loaded once a process."""
+    from nicodec.codecs import family
+    from nicodec.zoo import family_of, find_model
 
     try:
-        return nicodec.load(name)
-    except Exception as error:
+        is_clip = family(family_of(find_model(name))).medium == "clip"
+        return _Clips(name) if is_clip else _Pictures(name)
+    except nicodec.errors.NicodecError as error:
         raise CodecUnavailableError(f"nicodec cannot load the model {name!r}: {error}") from error
 
 
@@ -99,9 +139,7 @@ class Nicodec:
 
     def version(self) -> str:
         """Return nicodec's version and fingerprints of weights and code."""
-        _model(self.model)
-        import nicodec
-
+        _coder(self.model)
         weights = weights_fingerprint(self.model)
         return f"nicodec {nicodec.__version__}, weights {weights}, code {source_fingerprint()}"
 
@@ -112,10 +150,8 @@ class Nicodec:
 
     def encode(self, pixels: np.ndarray, setting: float) -> bytes:
         """Return the .nic file of (H, W, 3) uint8 pixels."""
-        from PIL import Image
-
-        return _model(self.model).compress(Image.fromarray(pixels), float(setting), **dict(self.options))
+        return _coder(self.model).encode(pixels, float(setting), dict(self.options))
 
     def decode(self, data: bytes) -> np.ndarray:
         """Return (H, W, 3) uint8 pixels."""
-        return np.asarray(_model(self.model).decompress(data).convert("RGB"))
+        return _coder(self.model).decode(data)

@@ -14,6 +14,7 @@ from nicodec.codecs.base import Codec
 from nicodec.errors import InputError, OutputError
 from nicodec.media import write_atomically
 from nicodec.memory import keep_freed_memory
+from nicodec.threads import guard_forks
 from nicodec.training.budget import Budget
 from nicodec.training.loop import CHECKPOINT_NAME, Loop, Progress, read_checkpoint
 from nicodec.training.objective import Objective
@@ -71,6 +72,7 @@ def train_recipe(
 
     """
     keep_freed_memory()
+    guard_forks()
     run_start = time.monotonic()
     recipe = with_budget(read_recipe(path), minutes, steps)
     kind = objective(recipe.objective)

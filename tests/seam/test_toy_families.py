@@ -144,10 +144,16 @@ def test_the_command_line_has_its_flags(place: Path) -> None:
 def test_it_is_evaluated(place: Path) -> None:
     pytest.importorskip("matplotlib")
     nicodec(
-        place, "eval", "pictures", "-c", "nicodec-mosaic-small:levels=1,settings=20/80", "-m", "psnr", "-o", "report"
+        place,
+        "eval",
+        "pictures",
+        *("-c", "nicodec-mosaic-small:levels=1,settings=20/80"),
+        *("-c", "nicodec-blink:keys_only=true,settings=20/80"),
+        *("-m", "psnr", "-o", "report"),
     )
-    results = json.loads((place / "report" / "results.json").read_text())
-    assert "nicodec-mosaic-small-levels1" in json.dumps(results)
+    results = (place / "report" / "results.json").read_text()
+    assert "nicodec-mosaic-small-levels1" in results
+    assert "nicodec-blink" in results
 
 
 def test_clips_go_through_everything(place: Path) -> None:
