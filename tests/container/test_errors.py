@@ -12,6 +12,7 @@ def find_classes() -> list[type[errors.NicodecError]]:
 def test_exit_codes() -> None:
     expected = {
         "QualityError": 2,
+        "DeviceError": 2,
         "InputError": 3,
         "LimitError": 5,
         "UnknownModelError": 6,
