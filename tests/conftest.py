@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nicodec.threads import wait_passively
 
 wait_passively()  # before torch is loaded
 
 import torch  # noqa: E402
+
+# A busy machine is no fault of the code. CI draws the same examples each time, so that what fails there fails here:
+# CI=1 python -m pytest ...
+settings.register_profile("here", deadline=None)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -79,14 +79,29 @@ def test_every_setting_decodes_every_other(codec: LatentCodec, quality: int, cha
             assert float((levels[0] - other).abs().max()) <= 1
 
 
-@pytest.mark.parametrize("number", [8, 18, 23])
+KODAK = [f"kodim{number:02}" for number in (8, 18, 23)]
+"""Where bfloat16 and float32 have been furthest from each other."""
+PHOTOGRAPHS = {"astronaut": (0, 96), "chelsea": (40, 60), "coffee": (100, 180)}
+"""Photographs that scikit-image carries, and the row and column from which 256x384 pixels of them are taken."""
+
+
+def photograph(name: str, request: pytest.FixtureRequest) -> np.ndarray:
+    """uint8 (H, W, 3): a picture of Kodak, or a piece of a photograph that scikit-image carries."""
+    if name in KODAK:
+        shared: Path = request.getfixturevalue("shared")
+        return np.array(Image.open(shared / "data" / "kodak" / f"{name}.png").convert("RGB"))
+    top, left = PHOTOGRAPHS[name]
+    pixels: np.ndarray = getattr(pytest.importorskip("skimage.data"), name)()
+    return pixels[top : top + 256, left : left + 384].copy()
+
+
+@pytest.mark.parametrize("name", [*KODAK, *PHOTOGRAPHS])
 @pytest.mark.parametrize("quality", [20, 100, 180])
 def test_photographs_in_bfloat16_and_float32_are_within_one_level(
-    codec: LatentCodec, shared: Path, number: int, quality: int
+    codec: LatentCodec, request: pytest.FixtureRequest, name: str, quality: int
 ) -> None:
-    """Three pictures of Kodak where bfloat16 and float32 have been furthest from each other."""
-    image = Image.open(shared / "data" / "kodak" / f"kodim{number:02}.png").convert("RGB")
-    x, q = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255, torch.tensor([quality])
+    x = torch.from_numpy(photograph(name, request)).permute(2, 0, 1)[None].float() / 255
+    q = torch.tensor([quality])
     with setting(threads=2):
         files = codec.encode(x, q, codec.Options())
     levels = []

@@ -11,7 +11,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nicodec": ROOT / "nicodec", "nicodec_cli": ROOT / "cli", "kodak_eval": ROOT / "kodak_eval"}
 
-ROOMS = ("errors", "container", "media", "exact", "quantize", "entropy", "layers", "splat", "codecs", "zoo", "training")
+ROOMS = (
+    "errors",
+    "container",
+    "media",
+    "exact",
+    "quantize",
+    "entropy",
+    "layers",
+    "splat",
+    "codecs",
+    "zoo",
+    "training",
+)
 """Of nicodec, from below: none imports a later one. Modules beside the rooms and the API stand above them."""
 
 

@@ -9,9 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-
-from nicodec.errors import InputError
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
@@ -34,9 +32,6 @@ def build_optimisers(
         muon_rate: Muon's; 0: AdamW everywhere.
         weight_decay: of both.
 
-    Raises:
-        InputError: this torch has no Muon.
-
     """
     matrices: list[nn.Parameter] = []
     by_share: dict[float, list[nn.Parameter]] = {}
@@ -55,13 +50,8 @@ def build_optimisers(
         torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
     ]
     if matrices:
-        try:
-            from torch.optim import Muon
-        except ImportError as error:
-            raise InputError(
-                f"torch {torch.__version__} has no Muon; set muon_learning_rate to 0, or install a newer torch"
-            ) from error
-        optimisers.append(Muon(matrices, lr=muon_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+        muon = torch.optim.Muon(matrices, lr=muon_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        optimisers.append(muon)
     return optimisers
 
 
@@ -93,7 +83,7 @@ def build_average(model: nn.Module, decay: float) -> AveragedModel:
 
     def average(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
         steps = int(count)
-        with torch.no_grad():
-            torch._foreach_lerp_(averages, values, 1 - min(decay, (steps + 1) / (steps + 10)))
+        now = min(decay, (steps + 1) / (steps + 10))
+        get_ema_multi_avg_fn(now)(averages, values, count)  # type: ignore[no-untyped-call]
 
     return AveragedModel(model, multi_avg_fn=average)

@@ -64,9 +64,7 @@ def test_trains(mixture: int) -> None:
     torch.manual_seed(0)
     codec = build_codec("hyperprior", {**TINY, "mixture": mixture})
     blocks = torch.cat([picture_tensor(256, 256, s) for s in range(4)])
-    codec.start_from(
-        blocks.unfold(2, 16, 8).unfold(3, 16, 8).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 16, 16)
-    )
+    codec.start_from(blocks.unfold(2, 16, 8).unfold(3, 16, 8).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 16, 16))
     codec.train()
     optimiser = torch.optim.AdamW([p for p in codec.parameters() if p.requires_grad], lr=3e-3)
     losses = []

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import nicodec
+from nicodec.codecs.latent import REFINEMENT
 from nicodec.model import Model
 
 from ..conftest import smooth_picture
@@ -29,6 +30,15 @@ def one_thread_each() -> None:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+STEPS = 12
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An effort of 8 refines in so many steps here, so that tests are quick: one step learns as the next does."""
+    monkeypatch.setitem(REFINEMENT, 8, STEPS)
 
 
 def at_once(*works: Callable[[], object]) -> None:
@@ -167,7 +177,8 @@ def hashes(model: str, options: str, before: str, models: Path) -> list[str]:
 import hashlib, sys
 import numpy as np, torch
 torch.set_num_threads(1)
-import nicodec
+import nicodec, nicodec.codecs.latent
+nicodec.codecs.latent.REFINEMENT[8] = {STEPS}
 picture = np.random.default_rng(3).integers(0, 256, (6, 7, 3)).repeat(6, 0).repeat(6, 1).astype(np.uint8)
 {before}
 for _ in range(2):
