@@ -67,7 +67,7 @@ def test_every_setting_decodes_every_other(codec: LatentCodec, quality: int, cha
             with setting(**options):
                 decoder = Recorder(PictureReader(stream))
                 latents = codec.code_latents(decoder, None, (192, 128), q)
-                matrix = codec.code_filter(decoder, None, latents, q)
+                matrix = codec.code_filters([decoder], None, latents, q)[0]
                 decoder.inner.finish()
                 pictures[written, read] = codec.synthesise(latents, q, [matrix]).float()
             if symbols is not None:
@@ -122,7 +122,7 @@ def test_scales_see_symbols_only(codec: LatentCodec) -> None:
             handles.append(module.register_forward_hook(lambda m, i, o: o + 1e-3 * torch.randn_like(o)))
     try:
         decoder = PictureReader(stream)
-        codec.code_filter(decoder, None, codec.code_latents(decoder, None, (128, 128), q), q)
+        codec.code_filters([decoder], None, codec.code_latents(decoder, None, (128, 128), q), q)
         decoder.finish()
     finally:
         for handle in handles:

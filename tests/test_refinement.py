@@ -40,7 +40,7 @@ def test_no_steps_leave_the_symbols_as_they_were(
         coder = PictureWriter()
         values = refinement.refine(codec, learner_of(codec), x, quality, 0)
         latents = codec.code_latents(Replay(coder, values), None, (192, 256), quality)
-        codec.code_filter(coder, x, latents, quality)
+        codec.code_filters([coder], x, latents, quality)
     assert plain == [(coder.finish(),)]
 
 

@@ -195,26 +195,35 @@ class Hyperprior(LatentCodec):
         offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX)
         return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
-    def code_filter(
-        self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
-    ) -> Tensor | None:
-        """See `LatentCodec.code_filter`."""
+    def code_filters(
+        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> list[Tensor | None]:
+        """See `LatentCodec.code_filters`."""
         layer = self.adaptive_filter
         if layer is None:
-            return None
-        symbols = None
+            return [None] * len(latents)
+        symbols: list[Tensor] | list[None] = [None] * len(latents)
         if x is not None:
-            symbols = self._fitted(layer, x, latents, quality) if fit else layer.at_rest()
-        symbols = layer.code(coder, symbols)
-        return layer.matrix(symbols, quality) if symbols.any() else None
+            rest = [layer.at_rest()] * len(latents)
+            symbols = self._fitted(layer, x, latents, quality) if fit else rest
+        matrices: list[Tensor | None] = []
+        for coder, own, half_steps in zip(coders, symbols, torch.split(quality, 1), strict=True):
+            found = layer.code(coder, own)
+            matrices.append(layer.matrix(found, half_steps) if found.any() else None)
+        return matrices
 
-    def _fitted(self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        height, width = latents.shape[2:]
+    def _fitted(self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor) -> list[Tensor]:
+        """Symbols of each picture's filter; what they are fitted to is decoded at once."""
+        count, _, height, width = latents.shape
         areas = _fitted_areas(height, width)
         seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
-        decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), quality)
-        rate_weight = 255**2 * float(self.config.rate_weight(quality)) * 256 * height * width
-        return layer.fit(seen, decoded.float(), quality, rate_weight)
+        qualities = quality if count == 1 else quality.repeat(len(areas))
+        decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), qualities).float()
+        found = []
+        for number, half_steps in enumerate(torch.split(quality, 1)):
+            rate_weight = 255**2 * float(self.config.rate_weight(half_steps)) * 256 * height * width
+            found.append(layer.fit(seen[number::count], decoded[number::count], half_steps, rate_weight))
+        return found
 
     def rate_weight(self, quality: Tensor) -> Tensor:
         """See `LatentCodec.rate_weight`."""

@@ -71,7 +71,7 @@ class LatentCodec(PictureCodec):
         Args:
             latents: what `code_latents` returned.
             quality: int64 (B,), half steps.
-            filters: of each picture, what `code_filter` returned; None: no picture has any.
+            filters: of each picture, what `code_filters` returned; None: no picture has any.
 
         """
 
@@ -79,25 +79,25 @@ class LatentCodec(PictureCodec):
     def rate_weight(self, quality: Tensor) -> Tensor:
         """λ of L = λ·255²·MSE + bpp, (B,), for quality (B,) in half steps."""
 
-    def code_filter(
-        self, coder: Coder, x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
-    ) -> Tensor | None:
-        """Hand to `coder`, last of all, what the encoder has fitted to the decoded picture; see `AdaptiveFilter`.
+    def code_filters(
+        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> list[Tensor | None]:
+        """Hand over, last of all, what the encoder has fitted to each decoded picture; see `AdaptiveFilter`.
 
         It is no part of the training, in which a codec has no such filter, nor of the refinement.
 
         Args:
-            coder: what is done with the symbols; not one that estimates with noise.
-            x: one picture (1, 3, H, W) when encoding, None when decoding.
-            latents: what `code_latents` returned for it.
-            quality: int64 (1,), half steps 0..200.
-            fit: whether the encoder looks for a filter; if not, it writes that there is none.
+            coders: of each picture, what is done with its symbols; not one that estimates with noise.
+            x: pictures (B, 3, H, W) when encoding, None when decoding.
+            latents: what `code_latents` returned for them.
+            quality: int64 (B,), half steps 0..200.
+            fit: whether the encoder looks for filters; if not, it writes that there are none.
 
         Returns:
-            The filter's matrix; None: there is nothing to filter.
+            Each picture's matrix; None: there is nothing to filter.
 
         """
-        return None
+        return [None] * len(latents)
 
     def start_from(self, blocks: Tensor) -> None:
         """Set an untrained codec up from blocks of training pictures; unless a codec does more, nothing is done.
@@ -133,9 +133,7 @@ class LatentCodec(PictureCodec):
             latents = self.code_latents(Replay(coder, symbols), None, size, quality)
         else:
             latents = self.code_latents(LeastCost(coder) if thorough else coder, x, size, quality)
-        for number, writer in enumerate(coder.pictures):
-            one = slice(number, number + 1)
-            self.code_filter(writer, x[one], latents[one], quality[one], fit=thorough)
+        self.code_filters(coder.pictures, x, latents, quality, fit=thorough)
         return [(stream,) for stream in coder.finish()]
 
     def _refined(self, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
@@ -152,10 +150,7 @@ class LatentCodec(PictureCodec):
         """See `PictureCodec.decode`."""
         coder = StreamDecoder([stream for (stream,) in streams])
         latents = self.code_latents(coder, None, size, quality)
-        filters = []
-        for number, reader in enumerate(coder.pictures):
-            one = slice(number, number + 1)
-            filters.append(self.code_filter(reader, None, latents[one], quality[one]))
+        filters = self.code_filters(coder.pictures, None, latents, quality)
         coder.finish()
         return self.synthesise(latents, quality, filters)
 

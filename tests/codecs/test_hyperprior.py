@@ -42,18 +42,18 @@ def test_decoder_sees_the_encoders_symbols(codec: Codec, quality: int, rows: int
     size = (64 * rows, 64 * columns)
     encoder = Recorder(PictureWriter())
     latents = codec.code_latents(encoder, x, size, q)
-    matrix = codec.code_filter(encoder, x, latents, q)
+    matrix = codec.code_filters([encoder], x, latents, q)[0]
     stream = encoder.inner.finish()
     decoder = Recorder(PictureReader(stream))
     decoded = codec.code_latents(decoder, None, size, q)
-    same = codec.code_filter(decoder, None, decoded, q)
+    same = codec.code_filters([decoder], None, decoded, q)[0]
     decoder.inner.finish()
     assert len(encoder.symbols) == len(decoder.symbols)
     assert all(torch.equal(a, b) for a, b in zip(encoder.symbols, decoder.symbols, strict=True))
     assert torch.equal(latents, decoded)
     assert (matrix is None and same is None) or torch.equal(matrix, same)
     estimator = Recorder(RateEstimator(noise=False))
-    codec.code_filter(estimator, x, codec.code_latents(estimator, x, size, q), q)
+    codec.code_filters([estimator], x, codec.code_latents(estimator, x, size, q), q)
     estimate = float(estimator.inner.bits) / 8
     assert all(torch.equal(a, b) for a, b in zip(encoder.symbols, estimator.symbols, strict=True))
     assert abs(len(stream.data) - estimate) <= 0.01 * estimate + 64

@@ -119,7 +119,7 @@ def test_learned_filters_help_pictures_that_they_were_not_learned_from() -> None
     assert torch.isfinite(layer.basis).all()
     x, quality = picture(128, 128, 99), torch.tensor([120])
     latents = codec.code_latents(PictureWriter(), x, (128, 128), quality)
-    matrix = codec.code_filter(PictureWriter(), x, latents, quality)
+    matrix = codec.code_filters([PictureWriter()], x, latents, quality)[0]
     assert matrix is not None
     assert matrix.shape == (3, FEATURES)
     before, after = (
@@ -140,9 +140,9 @@ def test_a_large_picture_is_fitted_in_four_places_and_filtered_in_bands(monkeypa
     monkeypatch.setattr("nicodec.codecs.hyperprior.FITTED_LATENTS", 64)
     monkeypatch.setattr("nicodec.codecs.hyperprior.FITTED_SIDE", 8)
     encoder = PictureWriter()
-    matrix = codec.code_filter(encoder, x, latents, quality)
+    matrix = codec.code_filters([encoder], x, latents, quality)[0]
     decoder = PictureReader(encoder.finish())
-    same = codec.code_filter(decoder, None, latents, quality)
+    same = codec.code_filters([decoder], None, latents, quality)[0]
     assert (matrix is None and same is None) or torch.equal(matrix, same)
 
 
@@ -153,4 +153,4 @@ def test_low_efforts_fit_no_filter() -> None:
     quick, same, fitted = (stream.data for ((stream,),) in files)
     assert quick == same
     assert len(quick) < len(fitted)
-    assert codec.code_filter(PictureWriter(), x, torch.zeros(1, 24, 8, 8), quality, fit=False) is None
+    assert codec.code_filters([PictureWriter()], x, torch.zeros(1, 24, 8, 8), quality, fit=False)[0] is None
