@@ -77,7 +77,7 @@ class Steps:
         steps = self._size * torch.tensor(
             [LOG_SCALE, LOG_SCALE, SHEAR, GREY, CHROMA, CHROMA], dtype=torch.float32, device=kind.device
         )
-        return steps * 2.0 ** (-FINER * (kind[:, None] - 1))
+        return steps * 2.0 ** (-FINER * (kind[:, None].float() - 1))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def scatter(density: Tensor, count: int, generator: torch.Generator) -> tuple[Te
     height, width = density.shape
     order = _z_order(height, width, density.device)
     mass = density.flatten()[order].double().cumsum(0)
-    wanted = (torch.arange(count, dtype=torch.float64) + torch.rand(count, generator=generator)) / count
+    drawn = torch.rand(count, dtype=torch.float32, generator=generator)  # as many bits whatever the default is
+    wanted = (torch.arange(count, dtype=torch.float64) + drawn) / count
     found = torch.searchsorted(mass, wanted.to(mass.device) * mass[-1]).clamp(max=height * width - 1)
     pixel = order[found]
     jitter = torch.rand(count, 2, dtype=torch.float32, generator=generator).to(density.device)
