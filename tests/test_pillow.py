@@ -147,7 +147,6 @@ def test_pixels_are_upright(how):
         {"max_bytes": 3},
         {"psnr": -1},
         {"quality": 50, "bpp": 1.0},
-        {"codec": 7},
         {"icc_profile": "sRGB"},
         {"exif": "text"},
         {"xmp": 3},
@@ -157,6 +156,12 @@ def test_pixels_are_upright(how):
 def test_wrong_values_are_refused_and_leave_no_file(tmp_path, options):
     with pytest.raises(ValueError, match=next(iter(options)) if options != {"max_bytes": 3} else "bytes"):
         picture().save(tmp_path / "x.nic", **{"codec": "tiny", **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_names_no_model_is_an_os_error_and_leaves_no_file(tmp_path):
+    with pytest.raises(OSError, match="7 names no model"):
+        picture().save(tmp_path / "x.nic", codec=7)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -89,7 +89,7 @@ COMPRESS = [
     (["good.png", "-o", "x.nic", "--psnr", "200"], 2, "cannot be reached"),
     (["good.png", "-o", "x.nic", "--strip", "alpha"], 2, "alpha"),
     (["good.png", "-o", "x.nic", "--max-pixels", "100"], 5, "--max-pixels N"),
-    (["good.png", "-o", "x.nic", "--device", "abacus"], 2, "--device abacus: cannot be used here"),
+    (["good.png", "-o", "x.nic", "--device", "abacus"], 2, "device 'abacus' cannot be used here"),
     (["good.png", "-o", "x.nic", "--codec", "huge"], 6, "no model 'huge'"),
     ([], 2, "Missing argument 'IN'"),
     (["--sise", "3"], 2, "No such option: --sise"),
@@ -193,6 +193,6 @@ def test_unknown_commands_and_no_command_are_usage_errors(run):
 
 
 def test_errors_of_the_library_never_show_a_traceback(run, place):
-    result = run("train", "missing.toml")
+    result = run("train", "missing.toml", "--data", ".", "--out", "out")
     assert result.code in (1, 3)
     assert "Traceback" not in result.err
