@@ -32,7 +32,7 @@ def models(as_json: options.Json = False) -> None:
                 "fingerprint": entry.fingerprint.hex(),
                 "default": entry.name == DEFAULT_CODEC,
                 "bytes": size,
-                "folder": str(entry.folder),
+                "folder": None if entry.folder is None else str(entry.folder),
                 "fault": fault,
             }
             typer.echo(json.dumps(facts))
@@ -40,7 +40,7 @@ def models(as_json: options.Json = False) -> None:
         mark = " (default)" if entry.name == DEFAULT_CODEC else ""
         weight = "missing" if size is None else "broken" if fault else console.bytes_text(size)
         weight = "none needed" if weights is None else weight
-        rows.append([f"{entry.name}{mark}", entry.fingerprint.hex(), weight, str(entry.folder)])
+        rows.append([f"{entry.name}{mark}", entry.fingerprint.hex(), weight, str(entry.folder or "")])
     if rows:
         for line in console.table(["model", "fingerprint", "weights", "folder"], rows):
             typer.echo(line)
