@@ -6,10 +6,13 @@ quick.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -159,12 +162,31 @@ def _stop(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; in the middle of an import a moment later, when the import may be done.
+
+    Torch's C++ code, which calls Python while it is imported, would abort the process; and an interrupt within
+    `exec`, which dataclasses use, changes the exit code even where it is handled (`unhandled_keyboard_interrupt` of
+    CPython).
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            later = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+            later.daemon = True
+            later.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the `nicodec` command and exit."""
     console.open_closed_streams()
     console.write_what_the_terminal_can()
     wait_passively()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as with nohup
+        signal.signal(signal.SIGINT, _interrupt)
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nicodec.threads import usable_cores, use_threads, wait_passively
@@ -191,11 +192,13 @@ def _portable(error: Exception) -> Exception:
 def _interrupts_for_this_process_only() -> Iterator[None]:
     """Let threads and processes that start meanwhile never see Ctrl-C, which a terminal sends to all of them.
 
-    They inherit that the signal is blocked. Here it waits until they have been started.
+    They inherit that the signal is blocked. Here it waits until they have been started. The process by which
+    multiprocessing keeps track of semaphores is started before: starting it unblocks the signal, whatever it was.
     """
     if sys.platform == "win32":
         yield  # `_start_worker` does what it can
         return
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
