@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nicodec import jobs
+from nicodec import Info, VideoInfo, jobs
 from nicodec.errors import LimitError, NicodecError
 from nicodec_cli import console
 from nicodec_cli.tasks import Task, problem_with, refuse_terminal, write_output
@@ -46,6 +46,22 @@ class Done:
     quality: float
     seconds: float
     frames: int = 1
+
+    @classmethod
+    def of_clip(cls, data: bytes, about: Info | VideoInfo, *, bytes_in: int, seconds: float) -> Done:
+        """What came out of a clip, of whose .nic file this is told."""
+        assert isinstance(about, VideoInfo)
+        return cls(
+            data=data,
+            bytes_in=bytes_in,
+            bytes_out=len(data),
+            nic_bytes=about.file_bytes,
+            width=about.width,
+            height=about.height,
+            quality=about.quality,
+            seconds=seconds,
+            frames=about.frames,
+        )
 
     @property
     def pixels(self) -> int:

@@ -275,7 +275,7 @@ def compress_task(task: Task, request: Request) -> Done:
         return _compress_clip(raw, request)
     if task.source is not None:
         media.refuse_clip(task.source)
-    picture = media.read_picture(raw, max_pixels=request.max_pixels)
+    picture = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels)
     left_out: dict[str, Any] = dict.fromkeys(request.strip)
     picture = dataclasses.replace(picture, **left_out)
     seconds = time.perf_counter() - start
@@ -314,16 +314,4 @@ def _compress_clip(raw: bytes, request: Request) -> Done:
     quality = 50 if request.quality is None else request.quality
     data = nicodec.compress_video(raw, None, quality, codec=request.codec, device=request.device, **request.options)
     assert data is not None
-    about = nicodec.info(data)
-    assert isinstance(about, nicodec.VideoInfo)
-    return Done(
-        data=data,
-        bytes_in=len(raw),
-        bytes_out=len(data),
-        nic_bytes=len(data),
-        width=about.width,
-        height=about.height,
-        quality=about.quality,
-        seconds=time.perf_counter() - start,
-        frames=about.frames,
-    )
+    return Done.of_clip(data, nicodec.info(data), bytes_in=len(raw), seconds=time.perf_counter() - start)

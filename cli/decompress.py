@@ -148,20 +148,8 @@ def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Don
     start = time.perf_counter()
     out = io.BytesIO()
     nicodec.decompress_video(raw, out, limits=limits, device=device)
-    about = nicodec.info(raw)
-    assert isinstance(about, nicodec.VideoInfo)
-    data = out.getvalue()
-    return Done(
-        data=data,
-        bytes_in=len(raw),
-        bytes_out=len(data),
-        nic_bytes=len(raw),
-        width=about.width,
-        height=about.height,
-        quality=about.quality,
-        seconds=time.perf_counter() - start,
-        frames=about.frames,
-    )
+    seconds = time.perf_counter() - start
+    return Done.of_clip(out.getvalue(), nicodec.info(raw), bytes_in=len(raw), seconds=seconds)
 
 
 def decompress_task(
