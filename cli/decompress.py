@@ -66,7 +66,9 @@ def decompress(
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
 ) -> None:
-    """Decompress .nic files into pictures, and clips into .mkv files.
+    """Decompress .nic files into pictures or clips.
+
+    Clips become .mkv files.
 
     Nothing is written unless the decoder's symbols are those of the encoder. JPEG and AVIF are written at
     quality 95, all else without loss. A folder given with -r keeps its tree below the folder of -o.
