@@ -32,7 +32,9 @@ WIDTH = 150
 def evaluate(
     dataset: Annotated[
         str,
-        typer.Argument(metavar="SET", help="kodak, clic-professional, clic-mobile, or any folder of pictures."),
+        typer.Argument(
+            metavar="SET", help="kodak, clic-professional, clic-mobile, screens (drawn here), or any folder."
+        ),
     ],
     folder: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kodak_eval import codecs as codec_room
-from kodak_eval import datasets, download, metrics, patches
+from kodak_eval import datasets, download, metrics, patches, screens
 from kodak_eval.averages import Averages, average
 from kodak_eval.cache import Cache
 from kodak_eval.codecs.base import Codec
@@ -74,7 +74,7 @@ def open_dataset(name: str, folder: Path | None, *, fetch: bool, limit: int, pro
     """Return the data set that the command line means.
 
     Args:
-        name: a known set's name, or a folder.
+        name: a known set's name, "screens" (drawn here), or a folder.
         folder: where a known set lies; by default a folder of its name in the working directory.
         fetch: download a known set into its folder first.
         limit: take this many pictures from the first on (the set then no longer counts as verified);
@@ -86,7 +86,10 @@ def open_dataset(name: str, folder: Path | None, *, fetch: bool, limit: int, pro
 
     """
     known = datasets.known_sets().get(name)
-    if known is None:
+    if name == screens.NAME:
+        folder = folder or Path(name)
+        screens.draw_set(folder)
+    elif known is None:
         if fetch:
             raise DatasetError(f"--download knows {', '.join(datasets.known_sets())}, not {name!r}")
         if folder is not None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kodak_eval import datasets, download
+from kodak_eval import datasets, download, screens
 from kodak_eval.datasets import KnownSet, known_sets, load, pixels_sha256, read_pixels
 from kodak_eval.errors import DatasetError
+from kodak_eval.evaluation import open_dataset
 
 KODAK = Path(__file__).parents[3] / "shared" / "data" / "kodak"
 
@@ -158,3 +159,18 @@ def test_download_without_a_network_says_what_to_do(tmp_path):
     known = KnownSet("tiny", ({"url": "http://127.0.0.1:9/a.png", "sha256": ""},), 1, {}, "")
     with pytest.raises(DatasetError, match=r"cannot download .*Fetch it elsewhere and give its folder"):
         download.fetch(known, tmp_path / "set")
+
+
+def test_screens_are_drawn_alike_twice(tmp_path):
+    material = screens.own_material()
+    for kind, seed in dict.fromkeys(screens.SET[::4]):
+        first, again = (np.array(screens.draw(kind, seed, 192, 128, material)) for _ in range(2))
+        assert np.array_equal(first, again)
+        assert len(np.unique(first.reshape(-1, 3), axis=0)) > 1
+
+
+def test_screens_are_a_set_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(screens, "SET", (("sheet", 1), ("code", 2)))
+    found = open_dataset("screens", tmp_path / "set", fetch=False, limit=0, progress=lambda *_: None)
+    assert [picture.name for picture in found.pictures] == ["code-2", "sheet-1"]
+    assert all((picture.width, picture.height) == screens.SIZE for picture in found.pictures)
