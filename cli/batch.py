@@ -214,9 +214,11 @@ def _attempt(work: Work, task: Task) -> _Outcome:
 
 
 def _keep_every_loss() -> None:
+    from nicodec.alternatives import PoorFitWarning
     from nicodec.media import LossyConversionWarning
 
     warnings.simplefilter("always", LossyConversionWarning)
+    warnings.simplefilter("always", PoorFitWarning)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from nicodec import checks, container, media
+from nicodec.alternatives import PoorFitWarning, better_served
 from nicodec.codecs.base import PictureCodec, Watch
 from nicodec.codecs.options import Options
 from nicodec.entropy.coder import Stream
@@ -107,6 +109,9 @@ class Model:
             InputError: not a picture.
             LimitError: too many pixels.
 
+        Warns:
+            PoorFitWarning: a PNG, or a JPEG of the file's size, would serve the picture better.
+
         """
         goals = {"quality": quality, "bpp": bpp, "max_bytes": max_bytes, "psnr": psnr}
         given = [name for name, value in goals.items() if value is not None]
@@ -122,10 +127,13 @@ class Model:
         if bpp is not None:
             max_bytes = math.floor(min(bpp * picture.width * picture.height / 8, sys.maxsize))
         if max_bytes is not None:
-            return _search_size(job, max_bytes, asked.slow)
-        if psnr is not None:
-            return self._search_psnr(job, picture, psnr, asked.slow)
-        return job(fixed)
+            data = _search_size(job, max_bytes, asked.slow)
+        elif psnr is not None:
+            data = self._search_psnr(job, picture, psnr, asked.slow)
+        else:
+            data = job(fixed)
+        self._warn_if_poor(picture, data)
+        return data
 
     def _compress(self, picture: media.Picture, quality: Quality, *, options: Options, watch: Watch | None) -> bytes:
         (streams,) = self._encode(_to_tensor(picture), [quality], options, watch)
@@ -139,6 +147,13 @@ class Model:
             exif=picture.exif,
             xmp=picture.xmp,
         )
+
+    def _warn_if_poor(self, picture: media.Picture, data: bytes) -> None:
+        stored = container.read_picture(data, container.Limits(0, 0))
+        size = len(data) - sum(len(part or b"") for part in (stored.icc, stored.exif, stored.xmp))
+        advice = better_served(picture, size, stored.header.quality / 2, lambda: self._pixels(stored))
+        if advice is not None:
+            warnings.warn(advice, PoorFitWarning, stacklevel=3)
 
     def _encode(
         self, x: Tensor, qualities: Sequence[Quality], options: Options, watch: Watch | None = None
@@ -246,6 +261,7 @@ class Model:
 
     def _file_of(self, header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
         """The bytes of a .nic file."""
+        streams = self._long_enough(streams, header.width * header.height)
         if self.codec.packets is None:
             (stream,) = streams
             sections |= {"payload": stream.data, "symbol_checksum": stream.checksum}
@@ -255,6 +271,15 @@ class Model:
                 container.Packet(kind, number, stream.data, stream.checksum) for number, stream in enumerate(streams)
             )
         return container.write_picture(container.StoredPicture(header=header, **sections))
+
+    def _long_enough(self, streams: tuple[Stream, ...], pixels: int) -> tuple[Stream, ...]:
+        """With so many zeros at their end, which mean nothing, as `_check_work` asks of a picture's bytes."""
+        length = sum(len(stream.data) for stream in streams)
+        if pixels <= SMALL_PIXELS or not self.codec.pixels_a_byte or pixels <= length * self.codec.pixels_a_byte:
+            return streams
+        *others, last = streams
+        zeros = bytes(-(-pixels // self.codec.pixels_a_byte) - length)
+        return (*others, Stream(last.data + zeros, last.checksum))
 
     # Tensors
 

@@ -32,7 +32,7 @@ FINGERPRINT_BYTES = 4
 
 PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
-    "ba2c3116": ("hyperprior", "hyperprior"),
+    "493db1c1": ("hyperprior", "hyperprior"),
 }
 
 

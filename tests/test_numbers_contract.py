@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 
 import nicodec
+from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import PictureReader
 
 from .codecs.test_hyperprior import Recorder, picture_tensor
 from .conftest import smooth_picture, without_onednn
+from .hostile import whole_pictures
 
 
 @contextlib.contextmanager
@@ -66,6 +68,7 @@ def test_every_setting_decodes_every_other(codec: LatentCodec, quality: int, cha
         for read, options in SETTINGS.items():
             with setting(**options):
                 decoder = Recorder(PictureReader(stream))
+                assert not PlainAreas.code(decoder, None, (192, 128)).any
                 latents = codec.code_latents(decoder, None, (192, 128), q)
                 matrix = codec.code_filters([decoder], None, latents, q)[0]
                 decoder.inner.finish()
@@ -75,6 +78,21 @@ def test_every_setting_decodes_every_other(codec: LatentCodec, quality: int, cha
             symbols = decoder.symbols
     for written in streams:
         levels = [(pictures[written, read].clamp(0, 1) * 255).round() for read in SETTINGS]
+        for other in levels[1:]:
+            assert float((levels[0] - other).abs().max()) <= 1
+
+
+@pytest.mark.parametrize("name", ["noise-colour", "zone-plate", "checkers-1px-255"])
+def test_plain_areas_are_the_same_in_every_setting(codec: LatentCodec, name: str) -> None:
+    x, q = torch.from_numpy(whole_pictures()[name]).permute(2, 0, 1)[None].float() / 255, torch.tensor([120])
+    for written in ("one thread", "bfloat16"):
+        with setting(**SETTINGS[written]):
+            streams = codec.encode(x, q, codec.Options())
+        levels = []
+        for options in SETTINGS.values():
+            with setting(**options):
+                picture = codec.decode(streams, (x.shape[2], x.shape[3]), q).float()
+            levels.append((picture.clamp(0, 1) * 255).round())
         for other in levels[1:]:
             assert float((levels[0] - other).abs().max()) <= 1
 
@@ -122,6 +140,7 @@ def test_scales_see_symbols_only(codec: LatentCodec) -> None:
             handles.append(module.register_forward_hook(lambda m, i, o: o + 1e-3 * torch.randn_like(o)))
     try:
         decoder = PictureReader(stream)
+        assert not PlainAreas.code(decoder, None, (128, 128)).any
         codec.code_filters([decoder], None, codec.code_latents(decoder, None, (128, 128), q), q)
         decoder.finish()
     finally:

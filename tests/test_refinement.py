@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import nicodec
+from nicodec.areas.plain import PlainAreas
 from nicodec.codecs import refinement
 from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import PictureWriter, Replay
@@ -38,6 +39,7 @@ def test_no_steps_leave_the_symbols_as_they_were(
     with torch.inference_mode():
         plain = codec.encode(x, quality, codec.Options())
         coder = PictureWriter()
+        PlainAreas.code(coder, PlainAreas.none((192, 256)), (192, 256))
         values = refinement.refine(codec, learner_of(codec), x, quality, 0)
         latents = codec.code_latents(Replay(coder, values), None, (192, 256), quality)
         codec.code_filters([coder], x, latents, quality)

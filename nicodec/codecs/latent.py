@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.base import PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.refinement import refine
+from nicodec.codecs.safe_way import Plan, plan_areas
 from nicodec.entropy.coder import Coder, LeastCost, RateEstimator, Replay, Stream, StreamDecoder, StreamEncoder
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
@@ -126,15 +128,52 @@ class LatentCodec(PictureCodec):
         self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
-        coder, size = StreamEncoder(len(x)), (x.shape[2], x.shape[3])
+        thorough = options.effort >= EFFORT_THOROUGH
+        pairs = zip(torch.split(x, 1), torch.split(quality, 1), strict=True)
+        plans = [plan_areas(self, picture, each, thorough=thorough) for picture, each in pairs]
+        streams = [plan.stream for plan in plans]
+        again = [n for n, stream in enumerate(streams) if stream is None or options.effort in REFINEMENT]
+        if again:
+            written = self._encode_planned(x[again], [plans[n] for n in again], quality[again], options, watch)
+            for n, stream in zip(again, written, strict=True):
+                streams[n] = stream
+        return [(stream,) for stream in streams if stream is not None]
+
+    def _encode_planned(
+        self, x: Tensor, plans: Sequence[Plan], quality: Tensor, options: Any, watch: Watch | None
+    ) -> list[Stream]:
+        """The streams of pictures whose plans are made."""
+        coder = StreamEncoder(len(x))
+        for writer, plan in zip(coder.pictures, plans, strict=True):
+            PlainAreas.code(writer, plan.areas, (x.shape[2], x.shape[3]))
+        own = [n for n, plan in enumerate(plans) if not plan.areas.cover_all]
+        if own:
+            self._encode_own(coder.part(own), x[own], [plans[n] for n in own], quality[own], options, watch)
+        return coder.finish()
+
+    def _encode_own(
+        self,
+        coder: StreamEncoder,
+        x: Tensor,
+        plans: Sequence[Plan],
+        quality: Tensor,
+        options: Any,
+        watch: Watch | None,
+    ) -> None:
+        """Write the codec's symbols of pictures, and the residual of their areas."""
+        size, seen = (x.shape[2], x.shape[3]), torch.cat([plan.x for plan in plans])
         thorough, steps = options.effort >= EFFORT_THOROUGH, REFINEMENT.get(options.effort, 0)
         if steps:
-            symbols = self._refined(x, quality, steps, watch)
+            symbols = self._refined(seen, quality, steps, watch)
             latents = self.code_latents(Replay(coder, symbols), None, size, quality)
         else:
-            latents = self.code_latents(LeastCost(coder) if thorough else coder, x, size, quality)
-        self.code_filters(coder.pictures, x, latents, quality, fit=thorough)
-        return [(stream,) for stream in coder.finish()]
+            latents = self.code_latents(LeastCost(coder) if thorough else coder, seen, size, quality)
+        filters = self.code_filters(coder.pictures, seen, latents, quality, fit=thorough)
+        for number, (writer, plan) in enumerate(zip(coder.pictures, plans, strict=True)):
+            if plan.areas.have_residual:
+                one = slice(number, number + 1)
+                x_hat = self.synthesise(latents[one], quality[one], [filters[number]]).float()
+                plan.areas.code_residual(writer, x[number], x_hat[0], float(self.rate_weight(quality[one])))
 
     def _refined(self, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
         """Symbols of every call of the traversal, (B, ...); each picture is refined for itself."""
@@ -149,10 +188,27 @@ class LatentCodec(PictureCodec):
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
         coder = StreamDecoder([stream for (stream,) in streams])
-        latents = self.code_latents(coder, None, size, quality)
-        filters = self.code_filters(coder.pictures, None, latents, quality)
+        areas = [PlainAreas.code(reader, None, size) for reader in coder.pictures]
+        own = [n for n, area in enumerate(areas) if not area.cover_all]
+        residuals: dict[int, Tensor | None] = {}
+        x_hat = torch.zeros((len(streams), 3, *size), dtype=torch.float32, device=quality.device)
+        if own:
+            part = coder.part(own)
+            latents = self.code_latents(part, None, size, quality[own])
+            filters = self.code_filters(part.pictures, None, latents, quality[own])
+            for place, reader in zip(own, part.pictures, strict=True):
+                rate_weight = float(self.rate_weight(quality[place : place + 1]))
+                residuals[place] = areas[place].code_residual(reader, None, None, rate_weight)
         coder.finish()
-        return self.synthesise(latents, quality, filters)
+        if own:
+            decoded = self.synthesise(latents, quality[own], filters)
+            if not any(area.any for area in areas):
+                return decoded
+            x_hat[own] = decoded.float()
+        for place, area in enumerate(areas):
+            rate_weight = float(self.rate_weight(quality[place : place + 1]))
+            x_hat[place] = area.lay_over(x_hat[place], residuals.get(place), rate_weight)
+        return x_hat
 
 
 def _share_of(watch: Watch | None, number: int, count: int) -> Callable[[float], None] | None:

@@ -220,6 +220,12 @@ class StreamEncoder(Coder):
         ]
         return torch.cat(coded)
 
+    def part(self, places: Sequence[int]) -> StreamEncoder:
+        """What writes on for these pictures of the batch alone."""
+        part = StreamEncoder(0)
+        part.pictures = [self.pictures[place] for place in places]
+        return part
+
     def finish(self) -> list[Stream]:
         """Return the streams, one a picture."""
         return [writer.finish() for writer in self.pictures]
@@ -237,6 +243,12 @@ class StreamDecoder(Coder):
         if len(self.pictures) == 1:
             return self.pictures[0].code(None, prior)
         return torch.cat([reader.code(None, prior.of_picture(n)) for n, reader in enumerate(self.pictures)])
+
+    def part(self, places: Sequence[int]) -> StreamDecoder:
+        """What reads on for these pictures of the batch alone."""
+        part = StreamDecoder([])
+        part.pictures = [self.pictures[place] for place in places]
+        return part
 
     def finish(self) -> None:
         """Compare all symbols with the encoder's.

@@ -11,6 +11,10 @@ MIDDLE_RATE_WEIGHT = 0.015
 """A λ in the middle: a sample of it is weighted by one."""
 
 
+LARGE_LOSS = 4.0
+"""Of a sample; photographs stay below. What is beyond counts by its logarithm, or noise would drown the others."""
+
+
 def drawn_qualities(count: int) -> Tensor:
     """Random half steps (count,), one of each equal part of the range: less noise."""
     strata = (torch.arange(count) + torch.rand(count)) / count
@@ -28,7 +32,7 @@ def sample_weight(rate_weight: Tensor, power: float) -> Tensor:
 def rate_distortion(
     x: Tensor, x_hat: Tensor, bits: Tensor, rate_weight: Tensor, power: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """L = mean over samples of w·(λ·255²·MSE + bpp), w as `sample_weight` says.
+    """L = mean over samples of w·(λ·255²·MSE + bpp), w as `sample_weight` says, large ones dampened.
 
     Args:
         x: originals (B, 3, H, W) in [0, 1].
@@ -44,4 +48,6 @@ def rate_distortion(
     bpp = bits / (x.shape[2] * x.shape[3])
     mse = (x - x_hat).square().mean((1, 2, 3))
     weight = sample_weight(rate_weight, power)
-    return (weight * (rate_weight * 255**2 * mse + bpp)).mean(), bpp, mse
+    loss = weight * (rate_weight * 255**2 * mse + bpp)
+    beyond = LARGE_LOSS * torch.log(loss.clamp(min=LARGE_LOSS) / LARGE_LOSS)
+    return (loss.clamp(max=LARGE_LOSS) + beyond).mean(), bpp, mse

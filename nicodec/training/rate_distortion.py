@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from nicodec.codecs.latent import LatentCodec
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
+from nicodec.training.bounds import are_bounded, set_bounds
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
 from nicodec.training.loss import drawn_qualities, rate_distortion
@@ -62,6 +63,9 @@ class RateDistortionSettings:
         0.02, help="Share of it for what a codec fits to decoded crops (its filter).", least=0, most=0.4
     )
     filter_crops: int = setting(1000, help="Of them at most.", least=0)
+    bound_share: float = setting(
+        0.01, help="Share of it for the bounds of residual blocks, if they have none.", least=0, most=0.4
+    )
 
     def __post_init__(self) -> None:
         ends = [stage.until for stage in self.stages]
@@ -160,15 +164,17 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
 
     def end_share(self) -> float:
         """See `Objective.end_share`."""
-        return self.settings.scale_share + self.settings.filter_share
+        return self.settings.scale_share + self.settings.filter_share + self.settings.bound_share
 
     def finish(self, budget: Budget) -> LatentCodec:
         """See `Objective.finish`."""
         settings, say = self.settings, self.workers.say
         codec = self._averaged()
         whole = max(self.end_share(), 1e-9)
+        last = settings.stages[-1]
+        if settings.bound_share and not are_bounded(codec):
+            set_bounds(codec, self.source, budget.part(settings.bound_share / whole), last.crop)
         if settings.scale_share:
-            last = settings.stages[-1]
             steps = learn_scales(
                 codec,
                 self.source,

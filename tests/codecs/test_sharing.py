@@ -18,7 +18,8 @@ from nicodec.model import Model
 
 from ..conftest import smooth_picture
 
-SMALL, LARGE = smooth_picture(16, 16, 1), smooth_picture(40, 56, 2)
+SMALL, LARGE = smooth_picture(40, 40, 1), smooth_picture(40, 56, 2)
+"""Of too many colours to be coded without loss, which would leave nothing to refine."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -110,7 +111,7 @@ def test_threads_with_other_efforts_do_not_disturb_each_other(
 
 
 def test_threads_that_refine_at_once(tiny_model_folder: Path) -> None:
-    model, other = nicodec.load(tiny_model_folder / "tiny"), smooth_picture(16, 16, 9)
+    model, other = nicodec.load(tiny_model_folder / "tiny"), smooth_picture(40, 40, 9)
     expected = {number: model.compress(picture, 50, effort=8) for number, picture in enumerate((SMALL, other))}
     found: dict[int, bytes] = {}
     at_once(

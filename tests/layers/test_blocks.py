@@ -46,3 +46,15 @@ def test_a_basis_starts_as_its_matrix_whatever_its_inputs_scale() -> None:
     torch.testing.assert_close(layer(x), expected)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_bounds_hold_and_do_not_touch_what_is_inside(scaled: bool) -> None:
+    block, x, quality = trained(scaled), torch.randn(1, 16, 5, 6), torch.tensor([40])
+    free = block(x, quality).detach()
+    added = (free - x).abs().amax()
+    block.output_bound.fill_(float(added) * 1.01)
+    block.input_bound.fill_(float(block.branch_input(x, quality).detach().abs().amax()) * 1.01)
+    torch.testing.assert_close(block(x, quality), free)
+    wild = 1e4 * x
+    assert (block(wild, quality) - wild).abs().amax() <= 1.02 * added + 1e-3

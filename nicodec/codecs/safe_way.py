@@ -1,0 +1,353 @@
+"""The encoder's choice of areas that are coded plainly (nicodec/areas): it looks at its own result.
+
+Only pictures with areas that could gain are tried: such as have few colours, or much of what is finer than latents
+have room for. These are coded as they are; then with the areas that would cost less, in bits and error, one way or
+the other, and what costs least in all is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from nicodec.areas.lossless import encode_lossless, is_available
+from nicodec.areas.plain import LATENT, LOSSLESS, RESIDUAL, Pixels, PlainAreas
+from nicodec.areas.residual import AREA, coefficients_of, step_of, with_dead_zone
+from nicodec.entropy.coder import Coder, LeastCost, PictureWriter, Stream
+from nicodec.entropy.priors import Prior
+
+FILLED = 3
+"""Beside the modes of a mask: a residual where the codec saw a smooth fill. It is written as RESIDUAL."""
+
+COLOURS_MAX = 1024
+"""Areas of more colours are not tried without loss."""
+
+LIVELY = 2.0
+"""Deviation in grey levels from which an area of few colours may gain."""
+
+FINE_FROM, FINE_STEPS, FINE_LEVELS = 9, 0.35, 8.0
+"""Bands of the DCT from that on are fine; areas may gain whose fine coefficients are so many steps and levels."""
+
+PALETTES = (4, 8, 16, 32, 64, 128)
+"""Drawn areas may be shown with so many colours."""
+
+HOPE = 2.0
+"""Areas are tried whose bits without loss are at most so many times their cost by blocks: fewer colours take less."""
+
+FEWER_HELP = 3.0
+"""Bits without loss over a codec's cost up to which fewer colours may turn the scale."""
+
+SURE_GAIN = 0.01
+"""Share of a picture's cost that a trial must promise."""
+
+EMPTY_BITS = 1 / 250
+"""A pixel: no codec with latents takes less."""
+
+CLASS_BITS = 3.0
+"""What a residual's estimate counts for each block beside its coefficients."""
+
+
+class Traversal(Protocol):
+    """What of a codec with latents is needed here."""
+
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `LatentCodec.code_latents`."""
+
+    def code_filters(
+        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> list[Tensor | None]:
+        """See `LatentCodec.code_filters`."""
+
+    def synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None] | None = None) -> Tensor:
+        """See `LatentCodec.synthesise`."""
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """See `LatentCodec.rate_weight`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture is to be coded.
+
+    Attributes:
+        areas: what is coded plainly.
+        x: what the codec is to see, (1, 3, H, W).
+        stream: the whole stream, if the picture was tried.
+
+    """
+
+    areas: PlainAreas
+    x: Tensor
+    stream: Stream | None = None
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    """A way to code a picture: modes (rows, columns), `FILLED` among them; pixels (H, W, 3) to be without loss."""
+
+    mode: Tensor
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a proposal gave.
+
+    Attributes:
+        proposal: the way.
+        plan: the same.
+        bits: the codec's own, by area.
+        cost: of each area, bits and weighted error.
+        total: the same of the file.
+
+    """
+
+    proposal: _Proposal
+    plan: Plan
+    bits: Tensor
+    cost: Tensor
+    total: float
+
+
+def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool = True) -> Plan:
+    """Choose which areas of a picture are coded plainly.
+
+    Args:
+        codec: the codec, in evaluation mode.
+        x: (1, 3, H, W) in [0, 1].
+        quality: (1,), half steps.
+        thorough: whether symbols are of least cost, and a filter is fitted.
+
+    """
+    height, width = x.shape[2:]
+    unchanged = Plan(PlainAreas.none((height, width)), x)
+    if height % AREA or width % AREA:
+        return unchanged
+    pixels, rate_weight = _pixels(x), float(codec.rate_weight(quality))
+    few, lively = _few_colours(pixels)
+    if bool(few.all()) and not lively.any():
+        whole = PlainAreas.of(torch.full_like(unchanged.areas.mode, LOSSLESS), pixels)
+        if 8 * sum(map(len, whole.tiles)) <= EMPTY_BITS * height * width:
+            return Plan(whole, x)
+    fine = _fine_areas(x, rate_weight)
+    by_blocks = _residual_costs(x, F.interpolate(F.avg_pool2d(x, AREA), scale_factor=AREA), rate_weight)
+    drawn = few & (~lively | (_lossless_bits(pixels, few & lively) < HOPE * by_blocks))
+    if not few.all() and not ((drawn & lively) | fine).any():
+        return unchanged
+
+    none = _Proposal(unchanged.areas.mode, pixels)
+    plain, x_hat = _try(codec, x, none, quality, thorough)
+    with_latents = (plain.bits + _residual_costs(x, x_hat, rate_weight)).masked_fill(~fine, torch.inf)
+    del x_hat
+    shown, lossless = _best_version(x, pixels, drawn, plain.cost, rate_weight)
+    costs = torch.stack([plain.cost, lossless, with_latents, by_blocks.masked_fill(~fine, torch.inf)])
+    trials = [plain]
+    proposals = [_Proposal(mode, shown) for mode in _modes(costs)]
+    if bool(few.all()):
+        proposals.append(_Proposal(torch.full_like(none.mode, LOSSLESS), shown))
+    for proposal in proposals:
+        if all(not torch.equal(proposal.mode, other.proposal.mode) for other in trials):
+            trials.append(_try(codec, x, proposal, quality, thorough)[0])
+    if len(trials) > 1:  # each area as it was best
+        place = torch.stack([trial.cost for trial in trials]).argmin(0, keepdim=True)
+        mode = torch.stack([trial.proposal.mode for trial in trials]).gather(0, place)[0]
+        if all(not torch.equal(mode, other.proposal.mode) for other in trials):
+            trials.append(_try(codec, x, _Proposal(mode, shown), quality, thorough)[0])
+    return min(trials, key=lambda trial: trial.total).plan
+
+
+class _BitsMap(Coder):
+    """Hands all to another coder, and notes where its bits go."""
+
+    def __init__(self, inner: Coder, shape: tuple[int, int]) -> None:
+        self._inner = inner
+        self.bits = torch.zeros(shape)
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`."""
+        symbols = self._inner.code(value, prior)
+        bits = prior.bits(symbols)
+        coded = prior.coded()
+        if coded is not None:
+            bits = bits * coded
+        each = bits.sum(1, keepdim=True).float()
+        mean = F.interpolate(each, size=self.bits.shape, mode="area")[0, 0].cpu()
+        self.bits += mean * (each.numel() / self.bits.numel())
+        return symbols
+
+
+def _try(codec: Traversal, x: Tensor, proposal: _Proposal, quality: Tensor, thorough: bool) -> tuple[_Trial, Tensor]:
+    """Code the picture so; gives the codec's own picture, too."""
+    mode = proposal.mode
+    seen = _filled(x, (mode == LOSSLESS) | (mode == FILLED))
+    plan = Plan(PlainAreas.of(torch.where(mode == FILLED, RESIDUAL, mode), proposal.pixels), seen)
+    size, rate_weight = (x.shape[2], x.shape[3]), float(codec.rate_weight(quality))
+    writer = PictureWriter()
+    own = _BitsMap(LeastCost(writer) if thorough else writer, (mode.shape[0], mode.shape[1]))
+    PlainAreas.code(writer, plan.areas, size)
+    x_hat = torch.zeros_like(x)
+    if not plan.areas.cover_all:
+        latents = codec.code_latents(own, seen, size, quality)
+        filters = codec.code_filters([writer], seen, latents, quality, fit=thorough)
+        x_hat = codec.synthesise(latents, quality, filters).float()
+    residual = plan.areas.code_residual(writer, x[0], x_hat[0], rate_weight)
+    shown = plan.areas.lay_over(x_hat[0], residual, rate_weight)
+    error = rate_weight * _errors(x[0], shown)
+    cost = own.bits + error
+    if residual is not None:
+        cost[mode >= RESIDUAL] += _residual_bits(residual)
+    if plan.areas.tiles:
+        cost[mode == LOSSLESS] += 8 * sum(map(len, plan.areas.tiles)) / (mode == LOSSLESS).sum()
+    stream = writer.finish()
+    total = 8 * len(stream.data) + float(error.sum())
+    return _Trial(proposal, replace(plan, stream=stream), own.bits, cost, total), x_hat
+
+
+def _residual_bits(symbols: Tensor) -> Tensor:
+    """An estimate of the bits of a residual's symbols (areas, blocks, 3, 64), (areas,)."""
+    spread = symbols.square().mean(1)  # of each frequency in the area
+    return symbols.shape[1] * (0.5 * torch.log2(1 + 12 * spread).sum((1, 2)) + CLASS_BITS)
+
+
+def _errors(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Squared errors of each area of (3, H, W) in grey levels, summed, the mean of three colours: (rows, columns)."""
+    found = []
+    for top in range(0, x.shape[1], AREA):  # a strip at a time: large pictures
+        rows = slice(top, top + AREA)
+        error = (255 * (x[:, rows] - x_hat[:, rows].clamp(0, 1))).square().mean(0, keepdim=True)
+        found.append(F.avg_pool2d(error, AREA)[0, 0] * AREA**2)
+    return torch.stack(found).cpu()
+
+
+def _pixels(x: Tensor) -> Pixels:
+    """(H, W, 3)."""
+    return np.ascontiguousarray((x[0] * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy())
+
+
+def _area_of(pixels: Pixels, row: int, column: int) -> Pixels:
+    return pixels[AREA * row : AREA * (row + 1), AREA * column : AREA * (column + 1)]
+
+
+def _few_colours(pixels: Pixels) -> tuple[Tensor, Tensor]:
+    """Areas of few colours, and those that are not nearly flat, (rows, columns) bool."""
+    rows, columns = pixels.shape[0] // AREA, pixels.shape[1] // AREA
+    few, lively = torch.zeros((2, rows, columns), dtype=torch.bool)
+    if not is_available():
+        return few, lively
+    for row in range(rows):
+        for column in range(columns):
+            part = _area_of(pixels, row, column).reshape(-1, 3)
+            colours = part.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
+            few[row, column] = len(np.unique(colours[::3])) <= COLOURS_MAX >= len(np.unique(colours))
+            lively[row, column] = bool(part.std() >= LIVELY)
+    return few, lively
+
+
+def _fine_areas(x: Tensor, rate_weight: float) -> Tensor:
+    """Areas with much that is finer than latents have room for, (rows, columns) bool."""
+    n = torch.arange(8)
+    fine = ((n[:, None] + n).flatten() >= FINE_FROM).to(x.device)
+    found = []
+    for top in range(0, x.shape[2], AREA):
+        brightness = coefficients_of(255 * x[0, :, top : top + AREA])[:, :, 0, fine]
+        found.append(brightness.square().mean((1, 2)).sqrt() > FINE_STEPS * step_of(rate_weight) + FINE_LEVELS)
+    return torch.stack(found).cpu()
+
+
+def _modes(costs: Tensor) -> list[Tensor]:
+    """Modes (rows, columns), `FILLED` among them, that promise to cost less; costs: (4, rows, columns)."""
+    found: list[Tensor] = []
+    for allowed in ((LATENT, LOSSLESS), (LATENT, RESIDUAL, FILLED), (LATENT, LOSSLESS, RESIDUAL, FILLED)):
+        part = costs[list(allowed)]
+        if float((costs[LATENT] - part.amin(0)).sum()) > SURE_GAIN * float(costs[LATENT].sum()):
+            found.append(torch.tensor(allowed)[part.argmin(0)])
+    return found
+
+
+def _lossless_bits(pixels: Pixels, drawn: Tensor) -> Tensor:
+    """An estimate of the bits of each area without loss, each for itself; infinite where it is not tried."""
+    found = torch.full(drawn.shape, torch.inf)
+    for row, column in drawn.nonzero().tolist():
+        found[row, column] = 8 * len(encode_lossless(_area_of(pixels, row, column), fast=True))
+    return found
+
+
+def _best_version(
+    x: Tensor, pixels: Pixels, drawn: Tensor, plain: Tensor, rate_weight: float
+) -> tuple[Pixels, Tensor]:
+    """The picture as it is, or with few colours in drawn areas: what costs least where it beats the codec.
+
+    Args:
+        x: the picture.
+        pixels: the same, (H, W, 3).
+        drawn: areas, (rows, columns) bool.
+        plain: what they cost with the codec alone.
+        rate_weight: λ.
+
+    Returns:
+        The pixels, and an estimate of what each area costs; infinite where it is not drawn.
+
+    """
+    best, costs, least = pixels, torch.full(drawn.shape, torch.inf), torch.inf
+    drawn = drawn & (_lossless_bits(pixels, drawn) < FEWER_HELP * plain)
+    if not drawn.any():
+        return best, costs
+    mode = torch.where(drawn, LOSSLESS, LATENT)
+    for colours in (None, *PALETTES):
+        version = pixels if colours is None else _with_few_colours(pixels, drawn, colours)
+        bits = _lossless_bits(version, drawn)
+        together = 8 * sum(map(len, PlainAreas.of(mode, version).tiles))
+        shown = torch.from_numpy(version).permute(2, 0, 1).to(x.device) / 255
+        cost = bits * (together / bits[drawn].sum()) + rate_weight * _errors(x[0], shown)
+        total = float(torch.minimum(cost, plain).sum())
+        if total < least:
+            best, costs, least = version, cost, total
+    return best, costs
+
+
+def _with_few_colours(pixels: Pixels, drawn: Tensor, colours: int) -> Pixels:
+    """The same with so many colours at most in all drawn areas together."""
+    where = drawn.numpy().repeat(AREA, 0).repeat(AREA, 1)
+    image = Image.fromarray(pixels[where][None])
+    few = image.quantize(colours, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+    version = pixels.copy()
+    version[where] = np.array(few.convert("RGB"))[0]
+    return version
+
+
+def _residual_costs(x: Tensor, x_hat: Tensor, rate_weight: float) -> Tensor:
+    """An estimate of bits and weighted errors of each area with a residual, (rows, columns)."""
+    step = step_of(rate_weight)
+    found = []
+    for top in range(0, x.shape[2], AREA):
+        rows = slice(top, top + AREA)
+        values = coefficients_of(255 * (x[0, :, rows] - x_hat[0, :, rows].clamp(0, 1))) / step
+        symbols = with_dead_zone(values)
+        error = step**2 * (values - symbols).square().sum((1, 2, 3)) / 3
+        found.append(_residual_bits(symbols) + rate_weight * error)
+    return torch.stack(found).cpu()
+
+
+def _filled(x: Tensor, where: Tensor) -> Tensor:
+    """The picture with these areas (rows, columns) replaced by a smooth continuation of the others."""
+    if not where.any():
+        return x
+    known = (~where).to(x.device, x.dtype)[None, None].repeat_interleave(AREA, 2).repeat_interleave(AREA, 3)
+    return _pull(x * known, known)
+
+
+def _pull(sums: Tensor, known: Tensor) -> Tensor:
+    """Values where something is known, elsewhere those of half the size."""
+    values = torch.where(known > 0, sums / known.clamp(min=1e-6), torch.full_like(sums, 0.5))
+    if min(known.shape[2:]) <= 1 or bool((known > 0).all()):
+        return values
+    half = _pull(F.avg_pool2d(sums, 2, ceil_mode=True), F.avg_pool2d(known, 2, ceil_mode=True))
+    coarse = F.interpolate(half, size=known.shape[2:], mode="bilinear", align_corners=False)
+    return torch.where(known > 0, values, coarse)
