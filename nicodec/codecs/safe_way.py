@@ -29,6 +29,9 @@ FILLED = 3
 COLOURS_MAX = 1024
 """Areas of more colours are not tried without loss."""
 
+COLOURS_OF_A_QUARTER = 648
+"""What a quarter of an area's pixels show of so many equally frequent colours, about."""
+
 LIVELY = 2.0
 """Deviation in grey levels from which an area of few colours may gain."""
 
@@ -137,6 +140,8 @@ def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool =
         if 8 * sum(map(len, whole.tiles)) <= EMPTY_BITS * height * width:
             return Plan(whole, x)
     fine = _fine_areas(x, rate_weight)
+    if not few.all() and not ((few & lively) | fine).any():
+        return unchanged
     by_blocks = _residual_costs(x, F.interpolate(F.avg_pool2d(x, AREA), scale_factor=AREA), rate_weight)
     drawn = few & (~lively | (_lossless_bits(pixels, few & lively) < HOPE * by_blocks))
     if not few.all() and not ((drawn & lively) | fine).any():
@@ -236,7 +241,7 @@ def _area_of(pixels: Pixels, row: int, column: int) -> Pixels:
 
 
 def _few_colours(pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """Areas of few colours, and those that are not nearly flat, (rows, columns) bool."""
+    """Areas of few colours, and those of them that are not nearly flat, (rows, columns) bool."""
     rows, columns = pixels.shape[0] // AREA, pixels.shape[1] // AREA
     few, lively = torch.zeros((2, rows, columns), dtype=torch.bool)
     if not is_available():
@@ -244,10 +249,16 @@ def _few_colours(pixels: Pixels) -> tuple[Tensor, Tensor]:
     for row in range(rows):
         for column in range(columns):
             part = _area_of(pixels, row, column).reshape(-1, 3)
-            colours = part.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
-            few[row, column] = len(np.unique(colours[::3])) <= COLOURS_MAX >= len(np.unique(colours))
-            lively[row, column] = bool(part.std() >= LIVELY)
+            if _count_colours(part[::4]) <= COLOURS_OF_A_QUARTER and _count_colours(part) <= COLOURS_MAX:
+                few[row, column] = True
+                lively[row, column] = bool(part.std() >= LIVELY)
     return few, lively
+
+
+def _count_colours(pixels: Pixels) -> int:
+    """Different ones of (N, 3)."""
+    red, green, blue = pixels.astype(np.int32).T
+    return len(np.unique(red << 16 | green << 8 | blue))
 
 
 def _fine_areas(x: Tensor, rate_weight: float) -> Tensor:
