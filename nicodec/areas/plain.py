@@ -54,13 +54,13 @@ class PlainAreas:
         return cls(torch.zeros((-(-size[0] // AREA), -(-size[1] // AREA)), dtype=torch.int64))
 
     @classmethod
-    def of(cls, mode: Tensor, pixels: Pixels) -> PlainAreas:
-        """These areas of a picture (H, W, 3), whole areas."""
+    def of(cls, mode: Tensor, pixels: Pixels, *, fast: bool = False) -> PlainAreas:
+        """These areas of a picture (H, W, 3), whole areas; `fast` as `encode_lossless`."""
         tiles = []
         for box, inside in _boxes(mode):
             part = pixels[box].copy()
             part[~inside] = part[inside][0]  # what is in neither cheap nor a further colour
-            tiles.append(encode_lossless(part))
+            tiles.append(encode_lossless(part, fast=fast))
         return cls(mode, tuple(tiles))
 
     @property

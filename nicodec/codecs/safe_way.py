@@ -53,6 +53,9 @@ SURE_GAIN = 0.01
 EMPTY_BITS = 1 / 250
 """A pixel: no codec with latents takes less."""
 
+SURELY_LESS = 0.4
+"""Of what blocks cost: no codec with latents costs less, so nothing is tried where no loss does."""
+
 CLASS_BITS = 3.0
 """What a residual's estimate counts for each block beside its coefficients."""
 
@@ -146,6 +149,11 @@ def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool =
     drawn = few & (~lively | (_lossless_bits(pixels, few & lively) < HOPE * by_blocks))
     if not few.all() and not ((drawn & lively) | fine).any():
         return unchanged
+
+    if bool(few.all()) and bool(drawn.all()):
+        shown, lossless = _best_version(x, pixels, drawn, by_blocks, rate_weight)
+        if float(lossless.sum()) < SURELY_LESS * float(by_blocks.sum()):
+            return Plan(PlainAreas.of(torch.full_like(unchanged.areas.mode, LOSSLESS), shown), x)
 
     none = _Proposal(unchanged.areas.mode, pixels)
     plain, x_hat = _try(codec, x, none, quality, thorough)
@@ -275,7 +283,7 @@ def _fine_areas(x: Tensor, rate_weight: float) -> Tensor:
 def _modes(costs: Tensor) -> list[Tensor]:
     """Modes (rows, columns), `FILLED` among them, that promise to cost less; costs: (4, rows, columns)."""
     found: list[Tensor] = []
-    for allowed in ((LATENT, LOSSLESS), (LATENT, RESIDUAL, FILLED), (LATENT, LOSSLESS, RESIDUAL, FILLED)):
+    for allowed in ((LATENT, LOSSLESS), (LATENT, LOSSLESS, RESIDUAL, FILLED)):
         part = costs[list(allowed)]
         if float((costs[LATENT] - part.amin(0)).sum()) > SURE_GAIN * float(costs[LATENT].sum()):
             found.append(torch.tensor(allowed)[part.argmin(0)])
@@ -306,21 +314,28 @@ def _best_version(
         The pixels, and an estimate of what each area costs; infinite where it is not drawn.
 
     """
-    best, costs, least = pixels, torch.full(drawn.shape, torch.inf), torch.inf
+    infinite = torch.full(drawn.shape, torch.inf)
     drawn = drawn & (_lossless_bits(pixels, drawn) < FEWER_HELP * plain)
     if not drawn.any():
-        return best, costs
+        return pixels, infinite
     mode = torch.where(drawn, LOSSLESS, LATENT)
+    best, least = pixels, torch.inf
     for colours in (None, *PALETTES):
         version = pixels if colours is None else _with_few_colours(pixels, drawn, colours)
-        bits = _lossless_bits(version, drawn)
-        together = 8 * sum(map(len, PlainAreas.of(mode, version).tiles))
-        shown = torch.from_numpy(version).permute(2, 0, 1).to(x.device) / 255
-        cost = bits * (together / bits[drawn].sum()) + rate_weight * _errors(x[0], shown)
-        total = float(torch.minimum(cost, plain).sum())
+        error = rate_weight * _errors(x[0], _shown(version, x))
+        bits = 8 * sum(map(len, PlainAreas.of(mode, version, fast=True).tiles))
+        total = bits + float(error[drawn].sum())
         if total < least:
-            best, costs, least = version, cost, total
-    return best, costs
+            best, least = version, total
+    together = 8 * sum(map(len, PlainAreas.of(mode, best).tiles))
+    each = _lossless_bits(best, drawn)
+    cost = each * (together / each[drawn].sum()) + rate_weight * _errors(x[0], _shown(best, x))
+    return best, torch.where(drawn, cost, infinite)
+
+
+def _shown(pixels: Pixels, x: Tensor) -> Tensor:
+    """Pixels (H, W, 3) as (3, H, W) in [0, 1], where x is."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).to(x.device) / 255
 
 
 def _with_few_colours(pixels: Pixels, drawn: Tensor, colours: int) -> Pixels:
