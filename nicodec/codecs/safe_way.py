@@ -41,10 +41,10 @@ FINE_FROM, FINE_STEPS, FINE_LEVELS = 9, 0.35, 8.0
 PALETTES = (4, 8, 16, 32, 64, 128)
 """Drawn areas may be shown with so many colours."""
 
-HOPE = 2.0
+HOPE = 4.0
 """Areas are tried whose bits without loss are at most so many times their cost by blocks: fewer colours take less."""
 
-FEWER_HELP = 3.0
+FEWER_HELP = 6.0
 """Bits without loss over a codec's cost up to which fewer colours may turn the scale."""
 
 SURE_GAIN = 0.01
@@ -291,11 +291,12 @@ def _modes(costs: Tensor) -> list[Tensor]:
 
 
 def _lossless_bits(pixels: Pixels, drawn: Tensor) -> Tensor:
-    """An estimate of the bits of each area without loss, each for itself; infinite where it is not tried."""
+    """An estimate of each area's share in the bits without loss of them all; infinite where it is not tried."""
     found = torch.full(drawn.shape, torch.inf)
     for row, column in drawn.nonzero().tolist():
         found[row, column] = 8 * len(encode_lossless(_area_of(pixels, row, column), fast=True))
-    return found
+    together = 8 * sum(map(len, PlainAreas.of(torch.where(drawn, LOSSLESS, LATENT), pixels, fast=True).tiles))
+    return found * (together / found[drawn].sum())
 
 
 def _best_version(
