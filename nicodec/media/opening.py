@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from nicodec.errors import InputError
 from nicodec.media import jpegxl, png
 from nicodec.media.files import name_of_file
-from nicodec.media.limits import check_pixels, decoding_errors, one_line
+from nicodec.media.limits import check_pixels, decoding_errors, one_line, pillow_pixel_limit
 from nicodec.media.losses import Losses
 from nicodec.media.plugins import reading_plugin
 
@@ -102,6 +102,20 @@ def open_picture(source: object, name: str | None, max_pixels: int | None, losse
                 raise InputError(f"{name}: PostScript is not a picture of pixels; render it to PNG first")
             image.info.update(parts.info)
         yield Opened(image, name, file, head, parts.cicp)
+
+
+def pixel_count(path: str | os.PathLike[str]) -> int | None:
+    """Pixels of the picture in a file, from its head; None where that cannot be told."""
+    try:
+        with pillow_pixel_limit(None), open(path, "rb") as file:
+            head = _peek(file, _HEAD_BYTES)
+            if jpegxl.is_jpegxl(head):
+                about = jpegxl.read_head(_peek(file, -1))
+                return about.width * about.height if about else None
+            with reading_plugin(head, ""), Image.open(file) as image:
+                return image.width * image.height
+    except Exception:  # whatever Pillow makes of a broken file; reading it says it better
+        return None
 
 
 def _check_jpegxl(file: IO[bytes], head: bytes, name: str, max_pixels: int | None, losses: Losses) -> None:
