@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -46,6 +47,7 @@ class Bar:
         self._done: list[Task] = []
         self._now: tuple[Task, float, str] | None = None
         self._lock = threading.Lock()
+        self._start = time.monotonic()
         self._bar: Progress | None = None
         self._timer: threading.Timer | None = None
         if shown and tasks and sys.stderr.isatty():
@@ -96,7 +98,7 @@ class Bar:
         with self._lock:
             if self._timer is None:
                 return
-            self._bar = _rich_bar()
+            self._bar = _rich_bar(self._start)
             self._bar.add_task("", total=None, text="", named=self._name())
             self._bar.start()
         self._update()
@@ -122,7 +124,8 @@ class Bar:
         return name if len(name) <= NAME_LENGTH else "…" + name[1 - NAME_LENGTH :]
 
 
-def _rich_bar() -> Progress:
+def _rich_bar(start: float) -> Progress:
+    """A bar for work that began at `start` on the monotonic clock."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn
     from rich.table import Column
@@ -140,12 +143,21 @@ def _rich_bar() -> Progress:
             return Text(task.fields[self._field])
 
     class Left(ProgressColumn):
-        """Time left, or how long it has taken where that is not known."""
+        """Time left, by what was done when it was last told; how long it has taken where that is not known."""
+
+        def __init__(self) -> None:
+            self._share, self._told = 0.0, start
+            super().__init__()
 
         def render(self, task: Any) -> Text:
             """Give the time in minutes and seconds."""
-            left = task.time_remaining
-            return Text(f"{_clock(task.elapsed or 0)}" if left is None else f"{_clock(left)} left", no_wrap=True)
+            now, share = time.monotonic(), task.completed / task.total if task.total else 0
+            if share != self._share:
+                self._share, self._told = share, now
+            whole = (self._told - start) / share if share else 0.0
+            return Text(
+                f"{_clock(max(0.0, start + whole - now))} left" if share else _clock(now - start), no_wrap=True
+            )
 
     columns = (Words("named"), BarColumn(bar_width=None), TaskProgressColumn(), Left(), Words("text"))
     return Progress(*columns, console=Console(stderr=True), transient=True, expand=True, redirect_stdout=False)
