@@ -99,7 +99,7 @@ def compress(
             "--output",
             "-o",
             metavar="OUT",
-            help="File, existing folder, or - for standard output.",
+            help="File, folder (made with -r), or - for standard output.",
             show_default="beside the input, as .nic",
         ),
     ] = None,
@@ -118,7 +118,7 @@ def compress(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="SIZE", help="Best quality of at most this size: 40kB, 1.5MB, 40000."),
+        typer.Option("--size", metavar="BYTES", help="Best quality of at most so many: 40kB, 1.5MB, 40000."),
     ] = None,
     psnr: Annotated[
         float | None, typer.Option("--psnr", metavar="D", help="Smallest file of at least D decibels.")
@@ -148,7 +148,7 @@ def compress(
     """Compress pictures, or clips, into .nic files.
 
     Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size and
-    --psnr. A folder given with -r keeps its tree below the folder of -o.
+    --psnr. A folder given with -r keeps its tree below the folder of -o; what is left out of it is counted by kind.
     """
     from nicodec.zoo import find_model
     from nicodec_cli.batch import run_tasks

@@ -32,7 +32,7 @@ def decompress(
             "--output",
             "-o",
             metavar="OUT",
-            help="File, existing folder, or - for standard output.",
+            help="File, folder (made with -r), or - for standard output.",
             show_default="beside the input, as .png",
         ),
     ] = None,
@@ -48,12 +48,16 @@ def decompress(
     scale: Annotated[
         float | None,
         typer.Option(
-            "--scale", min=0.01, max=64, metavar="F", help="Files without pixels (splat): draw F times as large."
+            "--scale",
+            min=0.01,
+            max=64,
+            metavar="F",
+            help="Files without pixels (splat): draw F times as large, 0.01 to 64.",
         ),
     ] = None,
     draw_size: Annotated[
         str | None,
-        typer.Option("--draw-size", metavar="WxH", help="Files without pixels (splat): draw W by H pixels."),
+        typer.Option("--draw", metavar="WxH", help="Files without pixels (splat): draw W by H pixels, as 1920x1280."),
     ] = None,
     partial: Annotated[
         bool,
@@ -108,7 +112,7 @@ def decompress(
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
     options.check_skipping(skip_existing, force)
     if scale is not None and draw_size is not None:
-        raise UsageError("--scale and --draw-size contradict each other; give one of them")
+        raise UsageError("--scale and --draw contradict each other; give one of them")
     work = functools.partial(
         decompress_task,
         scale=scale,

@@ -90,7 +90,7 @@ def evaluate(
         int, typer.Option(min=0, metavar="N", help="Pictures in the report's viewer; 0: no viewer.")
     ] = 24,
     viewer_bpp: Annotated[
-        float, typer.Option(min=0.01, metavar="B", help="Bits per pixel that the viewer's files are matched to.")
+        float, typer.Option(min=0.01, metavar="B", help="Bits a pixel that the viewer's files are matched to.")
     ] = 0.25,
     inception: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Inception's weights for fid and kid; default: torch's cache.")

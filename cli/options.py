@@ -87,7 +87,7 @@ def parse_draw_size(text: str) -> tuple[int, int]:
     """Read a size such as "1920x1280" as width and height; UsageError for another text."""
     match = re.fullmatch(r"([1-9]\d{0,9})\s*[x\u00d7]\s*([1-9]\d{0,9})", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
-        raise UsageError(f"--draw-size {text}: give width x height in pixels: 1920x1280")
+        raise UsageError(f"--draw {text}: give width x height in pixels: 1920x1280")
     return int(match[1]), int(match[2])
 
 

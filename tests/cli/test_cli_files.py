@@ -324,7 +324,7 @@ def test_splats_are_fitted_and_drawn_at_any_size(run, place):
     assert (fitted.code, fitted.out) == (0, b"")
     assert sorted(path.name for path in Path("fit").iterdir()) == ["photo-0001.png", "photo-0002.png"]
     assert json.loads(run("info", "--json", "photo.nic").out)["model"] == "splat"
-    for options, size in ((["--scale", "2"], (128, 96)), (["--draw-size", "30x20"], (30, 20)), ([], (64, 48))):
+    for options, size in ((["--scale", "2"], (128, 96)), (["--draw", "30x20"], (30, 20)), ([], (64, 48))):
         assert run("decompress", "photo.nic", "-f", "-o", "back.png", *options).code == 0
         with Image.open("back.png") as back:
             assert back.size == size
@@ -337,8 +337,8 @@ def test_options_of_splats_are_refused_elsewhere(run, place):
     assert "--gaussians is not for --codec tiny; its own flags: --effort" in result.err
     run("compress", "photo.png", "--codec", "tiny")
     assert "one size" in run("decompress", "photo.nic", "-f", "--scale", "2").err
-    assert run("decompress", "photo.nic", "--scale", "2", "--draw-size", "3x3").code == 2
-    assert run("decompress", "photo.nic", "--draw-size", "3by3").code == 2
+    assert run("decompress", "photo.nic", "--scale", "2", "--draw", "3x3").code == 2
+    assert run("decompress", "photo.nic", "--draw", "3by3").code == 2
 
 
 def test_a_number_of_gaussians_stands_in_place_of_the_qualitys(run, place):
