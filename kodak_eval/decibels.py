@@ -29,7 +29,7 @@ def shown_document(document: Mapping[str, Any]) -> dict[str, Any]:
     if METRIC not in document["metrics"]:
         return dict(document)
     shown = copy.deepcopy({key: value for key, value in document.items() if key != "measurements"})
-    shown["metrics"][METRIC] |= {"label": LABEL, "short": "MS-SSIM (dB)"}
+    shown["metrics"][METRIC] |= {"label": "MS-SSIM, RGB (dB)", "short": "MS-SSIM (dB)"}
     for kind in ("measured", "published"):
         for curve in shown["curves"][METRIC][kind]:
             curve["qualities"] = [decibels(value) for value in curve["qualities"]]

@@ -2,7 +2,7 @@
 {
   const viewer = DATA.viewer;
   const item = (picture, codec) => (viewer.images[picture] || {})[codec];
-  const views = [["divider", "divider"], ["left", "left alone"], ["right", "right alone"], ["difference", "difference × 8"]];
+  const views = [["divider", "divider"], ["left", "left alone"], ["right", "right alone"], ["difference", "difference × 4"]];
   byId("viewer-section").hidden = !viewer.pictures.length;
   if (viewer.pictures.length) start();
 
