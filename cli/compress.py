@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,34 +13,17 @@ import typer
 
 from nicodec import DEFAULT_CODEC
 from nicodec_cli import options
-from nicodec_cli.console import UsageError, progress_line
+from nicodec_cli.console import UsageError
 from nicodec_cli.family_options import check_family_flags
+from nicodec_cli.folders import PICTURES, REMEDIES
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
     from nicodec.codecs.base import Progress, Watch
-    from nicodec_cli.batch import Done
+    from nicodec_cli.progress import Tell
+    from nicodec_cli.reports import Done
 
 SUFFIX = ".nic"
-PICTURES = (
-    *(
-        ".avif",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".jpx",
-        ".pbm",
-        ".pgm",
-    ),
-    *(".png", ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
-)
-"""Suffixes, in lower case, of the files of a folder that count as pictures."""
 
 
 class Strippable(StrEnum):
@@ -67,7 +49,6 @@ class Request:
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
         options: of the codec's encoder, by name.
-        shows: whether a line on standard error tells how a long encode goes.
         preview: folder for pictures of a long encode; None for none.
 
     """
@@ -81,27 +62,24 @@ class Request:
     strip: tuple[str, ...]
     max_pixels: int | None
     options: dict[str, Any] = field(default_factory=dict)
-    shows: bool = False
     preview: Path | None = None
 
-    def watch(self, task: Task) -> Watch | None:
+    def watch(self, task: Task, tell: Tell | None) -> Watch | None:
         """What shows how the encode of a task goes; None where nothing is to be shown."""
-        if not self.shows and self.preview is None:
-            return None
-        return Watcher(task.source_name, self.shows, self.preview)
+        return None if tell is None and self.preview is None else Watcher(task.source_name, tell, self.preview)
 
 
 class Watcher:
-    """A line on standard error that is written again and again, and pictures NAME-0001.png and so on."""
+    """Passes on how far an encode is, and writes pictures NAME-0001.png and so on."""
 
-    def __init__(self, name: str, shows: bool, folder: Path | None) -> None:
-        self.name, self.shows, self.folder = name, shows, folder
+    def __init__(self, name: str, tell: Tell | None, folder: Path | None) -> None:
+        self.name, self.tell, self.folder = name, tell, folder
         self.pictures = 0
 
     def __call__(self, progress: Progress) -> None:
         """Show how far an encode is."""
-        if self.shows:
-            progress_line(self.name, progress.share, progress.text)
+        if self.tell is not None:
+            self.tell(progress.share, progress.text)
         if self.folder is not None and progress.preview is not None:
             from nicodec import media
 
@@ -121,7 +99,7 @@ def compress(
             "--output",
             "-o",
             metavar="OUT",
-            help="File, existing folder, or - for standard output.",
+            help="File, folder (made with -r), or - for standard output.",
             show_default="beside the input, as .nic",
         ),
     ] = None,
@@ -140,7 +118,7 @@ def compress(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="SIZE", help="Best quality of at most this size: 40kB, 1.5MB, 40000."),
+        typer.Option("--size", metavar="BYTES", help="Best quality of at most so many: 40kB, 1.5MB, 40000."),
     ] = None,
     psnr: Annotated[
         float | None, typer.Option("--psnr", metavar="D", help="Smallest file of at least D decibels.")
@@ -160,6 +138,7 @@ def compress(
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
     force: options.Force = False,
+    skip_existing: options.SkipExisting = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
@@ -169,7 +148,7 @@ def compress(
     """Compress pictures, or clips, into .nic files.
 
     Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size and
-    --psnr. A folder given with -r keeps its tree below the folder of -o.
+    --psnr. A folder given with -r keeps its tree below the folder of -o; what is left out of it is counted by kind.
     """
     from nicodec.zoo import find_model
     from nicodec_cli.batch import run_tasks
@@ -185,7 +164,6 @@ def compress(
         strip=_fields(strip or []),
         max_pixels=_pixel_limit(max_pixels),
         options=given or {},
-        shows=jobs == 1 and cluster is None and not quiet and sys.stderr.isatty(),
         preview=preview,
     )
     goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
@@ -197,8 +175,9 @@ def compress(
             raise UsageError(f"{text}: a {SUFFIX} file cannot be compressed; name the output with -o {text}")
     if output is not None and Path(output).suffix.lower() in PICTURES and not Path(output).is_dir():
         raise UsageError(f"-o {output}: compressed files end in {SUFFIX}; give such a name")
+    options.check_skipping(skip_existing, force)
     find_model(codec)
-    tasks = plan(
+    planned = plan(
         inputs,
         output,
         suffix=lambda path: SUFFIX,
@@ -209,13 +188,15 @@ def compress(
     check_family_flags(codec, request.options)
     work = partial(compress_task, request=request)
     code = run_tasks(
-        tasks,
+        planned,
         work,
         processes=jobs,
         overwrite=force,
+        skip_existing=skip_existing,
         quiet=quiet,
-        make_folders=recursive,
         cluster=cluster,
+        pixels=_pixels,
+        remedies=REMEDIES,
     )
     raise typer.Exit(code)
 
@@ -238,6 +219,12 @@ def _pixel_limit(max_pixels: int | None) -> int | None:
     return DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels or None
 
 
+def _pixels(task: Task) -> int | None:
+    from nicodec import media
+
+    return None if task.source is None else media.pixel_count(task.source)
+
+
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
@@ -253,7 +240,7 @@ def _is_input_of(codec: str) -> Callable[[Path], bool]:
     return _is_picture
 
 
-def compress_task(task: Task, request: Request) -> Done:
+def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> Done:
     """Compress the picture or clip of a task.
 
     Raises:
@@ -266,7 +253,7 @@ def compress_task(task: Task, request: Request) -> Done:
     from nicodec import container, media
     from nicodec.codecs import family
     from nicodec.zoo import family_of, find_model
-    from nicodec_cli.batch import Done
+    from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
     start = time.perf_counter()
@@ -287,7 +274,7 @@ def compress_task(task: Task, request: Request) -> Done:
         bpp=request.bpp,
         max_bytes=request.max_bytes,
         psnr=request.psnr,
-        watch=request.watch(task),
+        watch=request.watch(task, tell),
         **request.options,
     )
     return Done(
@@ -306,7 +293,7 @@ def _compress_clip(raw: bytes, request: Request) -> Done:
     import time
 
     import nicodec
-    from nicodec_cli.batch import Done
+    from nicodec_cli.reports import Done
 
     if request.bpp is not None or request.max_bytes is not None or request.psnr is not None:
         raise UsageError("clips are compressed by quality; give -q in place of --bpp, --size or --psnr")

@@ -70,12 +70,6 @@ def message_of(error: BaseException, name: str | None = None) -> str:
     return text
 
 
-def progress_line(name: str, share: float, text: str) -> None:
-    """Write a line with a bar on standard error over the one before; a share of 1 ends it."""
-    bar = "#" * round(20 * min(1.0, share))
-    print(f"\r\x1b[K{name}: [{bar:20s}] {text}", end="\n" if share == 1 else "", file=sys.stderr, flush=True)
-
-
 def bytes_text(count: int) -> str:
     """Give a number of bytes in decimal units: "812 B", "24.1 kB", "3.62 MB"."""
     if count < 1000:

@@ -14,7 +14,8 @@ from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
     from nicodec.container import Limits
-    from nicodec_cli.batch import Done
+    from nicodec_cli.progress import Tell
+    from nicodec_cli.reports import Done
 
 SUFFIX = ".nic"
 DEFAULT_FORMAT = "png"
@@ -31,7 +32,7 @@ def decompress(
             "--output",
             "-o",
             metavar="OUT",
-            help="File, existing folder, or - for standard output.",
+            help="File, folder (made with -r), or - for standard output.",
             show_default="beside the input, as .png",
         ),
     ] = None,
@@ -47,12 +48,16 @@ def decompress(
     scale: Annotated[
         float | None,
         typer.Option(
-            "--scale", min=0.01, max=64, metavar="F", help="Files without pixels (splat): draw F times as large."
+            "--scale",
+            min=0.01,
+            max=64,
+            metavar="F",
+            help="Files without pixels (splat): draw F times as large, 0.01 to 64.",
         ),
     ] = None,
     draw_size: Annotated[
         str | None,
-        typer.Option("--draw-size", metavar="WxH", help="Files without pixels (splat): draw W by H pixels."),
+        typer.Option("--draw", metavar="WxH", help="Files without pixels (splat): draw W by H pixels, as 1920x1280."),
     ] = None,
     partial: Annotated[
         bool,
@@ -62,6 +67,7 @@ def decompress(
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
     force: options.Force = False,
+    skip_existing: options.SkipExisting = False,
     quiet: options.Quiet = False,
     device: options.Device = "cpu",
     max_pixels: options.MaxPixels = None,
@@ -87,7 +93,7 @@ def decompress(
             raise UsageError(
                 f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm"
             )
-    tasks = plan(
+    planned = plan(
         inputs,
         output,
         suffix=lambda path: CLIP_SUFFIX if _is_clip(path) else f".{format or DEFAULT_FORMAT}",
@@ -95,7 +101,7 @@ def decompress(
         wanted=lambda path: path.suffix.lower() == SUFFIX,
         kind=f"{SUFFIX} files",
     )
-    target = tasks[0].target
+    target = planned.tasks[0].target
     if (
         format is None
         and target is not None
@@ -104,8 +110,9 @@ def decompress(
     ):
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
+    options.check_skipping(skip_existing, force)
     if scale is not None and draw_size is not None:
-        raise UsageError("--scale and --draw-size contradict each other; give one of them")
+        raise UsageError("--scale and --draw contradict each other; give one of them")
     work = functools.partial(
         decompress_task,
         scale=scale,
@@ -116,13 +123,14 @@ def decompress(
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
     )
     code = run_tasks(
-        tasks,
+        planned,
         work,
         processes=jobs,
         overwrite=force,
+        skip_existing=skip_existing,
         quiet=quiet,
-        make_folders=recursive,
         cluster=cluster,
+        pixels=_pixels,
     )
     raise typer.Exit(code)
 
@@ -143,7 +151,7 @@ def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Don
     import time
 
     import nicodec
-    from nicodec_cli.batch import Done
+    from nicodec_cli.reports import Done
 
     if task.target is not None and task.target.suffix.lower() != CLIP_SUFFIX:
         raise UsageError(f"{task.target}: clips are written as {CLIP_SUFFIX}; give such a name")
@@ -154,8 +162,23 @@ def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Don
     return Done.of_clip(out.getvalue(), nicodec.info(raw), bytes_in=len(raw), seconds=seconds)
 
 
+def _pixels(task: Task) -> int | None:
+    from nicodec import container
+    from nicodec.errors import NicodecError
+
+    if task.source is None:
+        return None
+    try:
+        with task.source.open("rb") as file:
+            header = container.read_header(file.read(64), container.Limits(0, 0))
+    except (OSError, NicodecError):
+        return None  # decoding it says it better
+    return header.width * header.height
+
+
 def decompress_task(
     task: Task,
+    tell: Tell | None = None,
     *,
     format: str | None,
     device: str,
@@ -168,6 +191,7 @@ def decompress_task(
 
     Args:
         task: the .nic file, and the picture to write.
+        tell: is told how far it is; one picture is not told of.
         format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
@@ -184,7 +208,7 @@ def decompress_task(
     import time
 
     from nicodec import container, media
-    from nicodec_cli.batch import Done
+    from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
     raw = read_input(task)

@@ -92,11 +92,14 @@ def evaluate(
         int, typer.Option(min=0, metavar="N", help="Pictures in the report's viewer; 0: no viewer.")
     ] = 24,
     viewer_bpp: Annotated[
-        float, typer.Option(min=0.01, metavar="B", help="Bits per pixel that the viewer's files are matched to.")
+        float, typer.Option(min=0.01, metavar="B", help="Bits a pixel that the viewer's files are matched to.")
     ] = 0.25,
     inception: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Inception's weights for fid and kid; default: torch's cache.")
     ] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write measurements.csv and curves.csv too.", show_default=False)
+    ] = False,
     cluster: options.Cluster = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="Take the first pictures only; 0: all.")] = 0,
     video: Annotated[bool, typer.Option("--video", help="Evaluate clips.")] = False,
@@ -137,6 +140,7 @@ def evaluate(
             viewer_pictures=viewer,
             viewer_bpp=viewer_bpp,
             inception=inception,
+            tables=csv,
         )
         results, paths = evaluation.evaluate(pictures, request, progress=progress)
     _report(screen, results, paths, anchor)
@@ -153,13 +157,13 @@ def _report(screen: Console, results: Results, paths: list[Path], anchor: str | 
     label = tables.choose_anchor(results, anchor)
     if anchor and not label:
         screen.print(f"No curve is called {anchor!r}: no BD-rates in the summary.", markup=False)
-    screen.print(tables.summary_table(results, label))
+    screen.print(*tables.summary_tables(results, label, screen.width))
     if results.averages[results.metrics[0]].curves:
-        screen.print(tables.matrix_table(results, results.metrics[0]))
+        screen.print(*tables.matrix_tables(results, results.metrics[0], screen.width))
     if results.agreements:
         screen.print(agreement_table(results.agreements))
     if any(not speed.error for speed in results.speeds):
-        screen.print(tables.ratio_table(results))
+        screen.print(*tables.ratio_tables(results, screen.width))
     for name, reason in results.missing.items():
         screen.print(f"Not run: {name}: {reason}", highlight=False, markup=False)
     for row in results.failures():

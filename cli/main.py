@@ -7,16 +7,14 @@ quick.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
 import nicodec
 from nicodec.threads import wait_passively
@@ -25,30 +23,42 @@ from nicodec_cli.decompress import decompress
 from nicodec_cli.demo import demo
 from nicodec_cli.info import info
 from nicodec_cli.models import models
+from nicodec_cli.plain_help import SETTINGS, PlainCommand, PlainGroup
 from nicodec_cli.train import train
 
 # ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-class PlainCommand(TyperCommand):
-    """A command whose help shows no types of Python ("IN <list[str]>") and no braces ("{IN}...")."""
+def _compress(arguments: Sequence[str]) -> Callable[..., None]:
+    from nicodec_cli.compress import compress
+    from nicodec_cli.family_options import with_flags_for
 
-    def get_help(self, ctx: Any) -> str:
-        """Return the text of --help."""
-        usage, blank, rest = super().get_help(ctx).partition("\n\n")
-        usage = re.sub(r"\{([^{}\n]+)\}", r"\1", usage)
-        return usage + blank + re.sub(r" <[^<>\n]+>(?=  |$)", lambda found: " " * len(found[0]), rest, flags=re.M)
+    return with_flags_for(compress, arguments)
+
+
+def _evaluate(arguments: Sequence[str]) -> Callable[..., None]:
+    try:
+        from nicodec_cli.evaluate import evaluate
+    except ModuleNotFoundError as error:
+        raise console.missing_package(error.name or str(error), "eval") from error
+    return evaluate
+
+
+class Commands(PlainGroup):
+    """The commands of nicodec."""
+
+    later = {"compress": _compress, "eval": _evaluate}  # noqa: RUF012 - see `PlainGroup`
 
 
 # rich_markup_mode: importing and drawing rich would take longer than all else that `--help` does.
 app = typer.Typer(
     name="nicodec",
-    add_completion=False,
+    cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
     epilog="`nicodec COMMAND --help` says more. Exit codes: 0 done, 1 failed, 2 usage, 3 not a picture, "
     "4 broken .nic file, 5 too large, 6 model not installed, 7 output exists.",
 )
@@ -82,16 +92,9 @@ def _versions() -> str:
     return f"nicodec {nicodec.__version__} (file format {VERSION}, torch {torch})"
 
 
-_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
-
-
-@app.command("compress", add_help_option=False, context_settings=_PASS_ON)
-def compress_later(context: typer.Context) -> None:
-    """Compress pictures into .nic files."""
-    from nicodec_cli.compress import compress
-    from nicodec_cli.family_options import with_flags_for
-
-    raise typer.Exit(_run_inner("compress", with_flags_for(compress, context.args), context.args))
+@app.command("compress")
+def compress_later() -> None:
+    """Compress pictures, or clips, into .nic files."""
 
 
 app.command(cls=PlainCommand)(decompress)
@@ -101,28 +104,9 @@ app.command(cls=PlainCommand)(train)
 app.command(cls=PlainCommand)(demo)
 
 
-@app.command("eval", add_help_option=False, context_settings=_PASS_ON)
-def evaluate_later(context: typer.Context) -> None:
+@app.command("eval")
+def evaluate_later() -> None:
     """Measure codecs on a set of pictures."""
-    try:
-        from nicodec_cli.evaluate import evaluate
-
-        code = _run_inner("eval", evaluate, context.args)
-    except ModuleNotFoundError as error:
-        raise console.missing_package(error.name or str(error), "eval") from error
-    raise typer.Exit(code)
-
-
-def _run_inner(name: str, command: Callable[..., None], arguments: list[str]) -> int:
-    """Run a command that is built only when it is asked for."""
-    inner = typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    inner.command(name, cls=PlainCommand)(command)
-    return inner(args=arguments, prog_name=f"nicodec {name}", standalone_mode=False) or 0
 
 
 def run(arguments: list[str]) -> int:

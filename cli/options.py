@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from nicodec.model import Model
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.", show_default=False)]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Skip inputs whose output exists.", show_default=False)
+]
 Recursive = Annotated[
     bool,
     typer.Option("--recursive", "-r", help="Take folders, with their subfolders.", show_default=False),
@@ -44,6 +47,13 @@ MaxPixels = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.", show_default=False)]
+
+
+def check_skipping(skip_existing: bool, force: bool) -> None:
+    """Raise UsageError where existing files are to be skipped and to be overwritten."""
+    if skip_existing and force:
+        raise UsageError("--skip-existing and --force contradict each other; give one of them")
+
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -77,7 +87,7 @@ def parse_draw_size(text: str) -> tuple[int, int]:
     """Read a size such as "1920x1280" as width and height; UsageError for another text."""
     match = re.fullmatch(r"([1-9]\d{0,9})\s*[x\u00d7]\s*([1-9]\d{0,9})", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
-        raise UsageError(f"--draw-size {text}: give width x height in pixels: 1920x1280")
+        raise UsageError(f"--draw {text}: give width x height in pixels: 1920x1280")
     return int(match[1]), int(match[2])
 
 

@@ -5,14 +5,17 @@ Everything that can be told before the first picture is read is told here, befor
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from nicodec.errors import InputError, NicodecError, OutputError, OutputExistsError
 from nicodec_cli.console import UsageError
+from nicodec_cli.folders import Found
 
 STREAM = "-"
 """The argument that stands for standard input and standard output."""
@@ -46,6 +49,33 @@ class Task:
         """What messages call the output."""
         return "standard output" if self.target is None else str(self.target)
 
+    @property
+    def target_key(self) -> str:
+        """The same for two names of one output."""
+        return os.path.normcase(os.path.abspath(str(self.target)))
+
+    def target_with_source_suffix(self) -> Path | None:
+        """The target with the suffix of the source before its own, once: a.jpg.nic."""
+        if self.source is None or self.target is None:
+            return self.target
+        return self.target.with_name(self.source.name + self.target.suffix)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command is to do.
+
+    Attributes:
+        tasks: in the order of the arguments, and of the names in each folder.
+        found: what lay in the folders that were named.
+        make_folders: whether the folders of outputs are made.
+
+    """
+
+    tasks: list[Task]
+    found: Found
+    make_folders: bool
+
 
 def plan(
     inputs: list[str],
@@ -55,61 +85,88 @@ def plan(
     recursive: bool,
     wanted: Callable[[Path], bool],
     kind: str,
-) -> list[Task]:
+) -> Plan:
     """Pair every input with its output.
+
+    Two files of a folder that would get one name (a.jpg and a.png) keep their suffixes in it (a.jpg.nic, a.png.nic).
 
     Args:
         inputs: files, folders (with `recursive`), or "-" alone.
-        output: what -o says: a file (for one input), an existing folder, "-", or None for "beside the input".
+        output: what -o says: a file (for one input), a folder (with `recursive` it is made), "-", or None for
+            "beside the input".
         suffix: gives the suffix, with the dot, of the output that is named after an input.
         recursive: whether folders are searched, subfolders included.
         wanted: which files of a folder are inputs; hidden ones never are.
         kind: what those files are called in messages, in the plural.
 
-    Returns:
-        The tasks, in the order of the arguments and of the names in each folder.
-
     Raises:
         UsageError: the arguments contradict each other, or two inputs would be written to one name.
-        InputError: a folder without -r, or one without any such file.
+        InputError: a folder without -r, or folders without any such file.
         OutputError: the folder for the outputs does not exist.
 
     """
     if output is not None and os.path.abspath(output) in STANDARD_OUTPUT:
         output = STREAM
+    found = Found()
     if STREAM in inputs:
-        return [Task(None, _stream_target(inputs, output))]
-    found: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
-    single = len(inputs) == 1
+        return Plan([Task(None, _stream_target(inputs, output))], found, recursive)
+    named: list[tuple[Path, Path]] = []  # each file, and its path below the folder that was named
     for text in inputs:
         path = Path(text)
         if not path.is_dir():
-            found.append((path, Path(path.name)))
-            continue
-        single = False
-        if not recursive:
+            named.append((path, Path(path.name)))
+        elif recursive:
+            found.search(path, wanted)
+        else:
             raise InputError(f"{text}: is a folder; add -r for the {kind} in it, or name files")
-        below = sorted(file for file in _files_below(path) if wanted(file))
-        if not below:
-            raise InputError(f"{text}: holds no {kind}; name another folder")
-        found.extend((file, file.relative_to(path)) for file in below)
+    if not named and not found.files:
+        raise InputError(_nothing_found(found, kind))
+    files, single = named + found.files, len(inputs) == 1 and not found.folders
 
     if output == STREAM:
         if not single:
-            raise UsageError(f"{len(found)} inputs do not fit on standard output; name a folder with -o")
-        return [Task(found[0][0], None)]
+            raise UsageError(f"{len(files)} inputs do not fit on standard output; name a folder with -o")
+        return Plan([Task(files[0][0], None)], found, recursive)
     if output is None:
-        tasks = [Task(file, file.with_suffix(suffix(file))) for file, _ in found]
-    elif os.path.isdir(output):
-        tasks = [Task(file, Path(output) / name.with_suffix(suffix(file))) for file, name in found]
+        folder = None
+    elif os.path.isdir(output) or (recursive and not single and not os.path.exists(output)):
+        folder = Path(output)
     elif output.endswith(("/", os.sep)) or not single:
         if Path(output).exists():
             raise OutputError(f"{output}: is not a folder; name one for the outputs with -o")
         raise OutputError(f"{output}: the folder for the outputs does not exist; create it first: mkdir {output}")
     else:
-        tasks = [Task(found[0][0], Path(output))]
+        return Plan([Task(files[0][0], Path(output))], found, recursive)
+    ours = {file for file, _ in found.files}
+    tasks = [
+        Task(file, (file if folder is None else folder / name).with_suffix(suffix(file))) for file, name in files
+    ]
+    tasks = _with_suffixes_where_needed(tasks, lambda task: task.source in ours)
     _refuse_collisions(tasks)
-    return tasks
+    return Plan(tasks, found, recursive)
+
+
+def _nothing_found(found: Found, kind: str) -> str:
+    """What is said of folders that hold nothing to do."""
+    if found.unreadable:
+        return found.unreadable[0]
+    holds = f" but {words}" if (words := found.left_out_words()) else ""
+    return f"{', '.join(map(str, found.folders))}: holds no {kind}{holds}; name another folder"
+
+
+def _with_suffixes_where_needed(tasks: list[Task], may: Callable[[Task], bool]) -> list[Task]:
+    """Let tasks whose targets are the same keep the suffix of their source in it, where they `may`."""
+    while True:
+        count = Counter(task.target_key for task in tasks)
+        longer = [
+            dataclasses.replace(task, target=task.target_with_source_suffix())
+            if count[task.target_key] > 1 and may(task)
+            else task
+            for task in tasks
+        ]
+        if longer == tasks:
+            return tasks
+        tasks = longer
 
 
 def is_device(path: Path) -> bool:
@@ -127,24 +184,10 @@ def _stream_target(inputs: list[str], output: str | None) -> Path | None:
     return Path(output)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file in a folder and its subfolders but hidden ones, pipes and devices."""
-    for place, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(place, name)
-            if not name.startswith(".") and (path.is_file() or not path.exists()):
-                yield path
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be searched ({error.strerror})") from error
-
-
 def _refuse_collisions(tasks: list[Task]) -> None:
     sources: dict[str, Task] = {}
     for task in tasks:
-        other = sources.setdefault(os.path.normcase(os.path.abspath(str(task.target))), task)
+        other = sources.setdefault(task.target_key, task)
         if other is task:
             continue
         if other.source == task.source:

@@ -51,6 +51,7 @@ class Options:
         viewer_pictures: pictures in the report's viewer.
         viewer_bpp: the size that the viewer's files are matched to.
         inception: file of the weights that FID and KID need; None to look in torch's cache.
+        tables: whether what was measured is written as CSV too.
 
     """
 
@@ -68,6 +69,7 @@ class Options:
     viewer_pictures: int = 24
     viewer_bpp: float = 0.25
     inception: Path | None = None
+    tables: bool = False
 
 
 def open_dataset(name: str, folder: Path | None, *, fetch: bool, limit: int, progress: Progress) -> Dataset:
@@ -163,6 +165,7 @@ def evaluate(
         viewer_bpp=options.viewer_bpp,
         processes=options.processes,
         cluster=options.cluster,
+        tables=options.tables,
         done=_counter(progress, "viewer", viewer_pictures * len(chosen)),
     )
     return results, paths

@@ -1,15 +1,15 @@
-"""Writes what a run found: ``results.json``, plots, the HTML report."""
+"""Writes what a run found: ``results.json``, tables as CSV where asked for, plots, the HTML report."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kodak_eval.codecs.base import Codec
-from kodak_eval.curves import Curve
 from kodak_eval.datasets import DatasetPicture
+from kodak_eval.decibels import LABEL, METRIC, as_plotted
 from kodak_eval.errors import DatasetError
 from kodak_eval.matched import MatchTask, Shown, as_shown
 from kodak_eval.measurement import Job
@@ -19,31 +19,57 @@ from kodak_eval.report import build_report
 from kodak_eval.results import Results, as_json, write_json
 from kodak_eval.runner import run
 
-AXES = {"ms_ssim": "MS-SSIM, RGB (dB, −10 log10(1 − MS-SSIM))"}
-"""Titles of the static plots' vertical axes where they are not the metrics' labels."""
-
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
-    """Write ``rd-METRIC.png`` and ``.svg`` for each metric that has curves; return their paths."""
+    """Write ``rd-METRIC.png``, ``.svg`` and ``.pdf`` for each metric that has curves; return their paths."""
     paths: list[Path] = []
     for metric, averages in results.averages.items():
         if averages.curves:
             title = f"{results.dataset.name}, mean of {len(averages.pictures)} pictures"
             paths += plot_rate_distortion(
-                [_as_plotted(metric, curve) for curve in averages.curves],
-                [_as_plotted(metric, curve) for curve in chosen_published(results.published(metric))],
+                [as_plotted(metric, curve) for curve in averages.curves],
+                [as_plotted(metric, curve) for curve in chosen_published(results.published(metric))],
                 title=title[0].upper() + title[1:],
-                axis=AXES.get(metric, METRICS[metric].label),
+                axis=LABEL if metric == METRIC else METRICS[metric].label,
                 stem=folder / f"rd-{metric}",
             )
     return paths
 
 
-def _as_plotted(metric: str, curve: Curve) -> Curve:
-    """Return the curve with MS-SSIM in decibels, as papers draw it, and all else as it is."""
-    if metric != "ms_ssim":
-        return curve
-    return replace(curve, qualities=tuple(-10 * math.log10(max(1 - value, 1e-9)) for value in curve.qualities))
+def write_tables(results: Results, folder: Path) -> list[Path]:
+    """Write ``measurements.csv``, every picture at every setting, and ``curves.csv``, the means; return their paths.
+
+    Values are as measured: MS-SSIM is not in decibels.
+    """
+    names = of_pictures(results.metrics)
+    measured = [
+        [m.picture, m.codec, m.setting, m.size, m.bpp, m.encode_seconds, m.decode_seconds]
+        + [m.values.get(name, "") for name in names]
+        + [m.error]
+        for m in results.measurements
+    ]
+    heads = ["picture", "codec", "setting", "bytes", "bpp", "encode_seconds", "decode_seconds", *names, "error"]
+    means = [
+        [metric, curve.name, setting, rate, quality, curve.source]
+        for metric, averages in results.averages.items()
+        for curve in [*averages.curves, *results.published(metric)]
+        for setting, rate, quality in zip(
+            curve.settings or [""] * len(curve.rates), curve.rates, curve.qualities, strict=True
+        )
+    ]
+    return [
+        _write_csv(folder / "measurements.csv", heads, measured),
+        _write_csv(folder / "curves.csv", ["metric", "codec", "setting", "bpp", "value", "source"], means),
+    ]
+
+
+def _write_csv(path: Path, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
+    part = path.with_name(path.name + ".part")
+    part.write_text(text.getvalue(), encoding="utf-8")
+    part.replace(path)
+    return path
 
 
 def match_tasks(results: Results, pictures: Sequence[DatasetPicture], bpp: float) -> list[MatchTask]:
@@ -70,6 +96,7 @@ def write_all(
     viewer_bpp: float,
     processes: int = 0,
     cluster: str | None = None,
+    tables: bool = False,
     done: Callable[[Shown], None] = lambda shown: None,
 ) -> list[Path]:
     """Write everything into ``folder`` (made if missing) and return the files' paths.
@@ -83,13 +110,18 @@ def write_all(
         viewer_bpp: the size that its files are matched to.
         processes: for the viewer's pictures, as ``run`` takes them.
         cluster: likewise.
+        tables: whether ``measurements.csv`` and ``curves.csv`` are written too.
         done: called after each of them.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
     document = as_json(results)
     write_json(document, folder / "results.json")
-    paths = [folder / "results.json", *write_plots(results, folder)]
+    paths = [
+        folder / "results.json",
+        *(write_tables(results, folder) if tables else ()),
+        *write_plots(results, folder),
+    ]
     pictures = results.dataset.pictures[:viewer_pictures]
     tasks = match_tasks(results, pictures, viewer_bpp)
     shown = run(tasks, cache_folder, processes=processes, cluster=cluster, done=done)

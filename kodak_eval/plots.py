@@ -1,4 +1,7 @@
-"""Rate-distortion plots as PNG and SVG: measured curves solid, published ones dashed with their sources."""
+"""Rate-distortion plots as PNG, SVG (its text is text) and PDF.
+
+Measured curves are solid, published ones dashed with their sources.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ DPI = 200
 
 WIDTH, HEIGHT = 9.0, 5.2
 """Of the figure, in inches."""
+
+DASHES = ((0, (4, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (2.5, 1.2)), (0, (1, 3)), (0, (9, 3)))
+"""Of published curves, in turn. They are drawn last and nicodec's thick line first, so that none hides another."""
 
 MIDDLE_RATE = 0.5
 """Bits a pixel at which the legends' order is taken."""
@@ -35,7 +41,7 @@ def plot_rate_distortion(
     stem: Path,
     greatest_rate: float = 1.6,
 ) -> list[Path]:
-    """Write ``stem``.png and ``stem``.svg and return their paths.
+    """Write ``stem``.png, ``.svg`` and ``.pdf`` and return their paths.
 
     Args:
         measured: drawn solid with markers.
@@ -57,6 +63,8 @@ def plot_rate_distortion(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.hashsalt": "nicodec",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
     }
     with pyplot.rc_context(style):
         figure = pyplot.figure(figsize=(WIDTH, HEIGHT))
@@ -71,9 +79,10 @@ def plot_rate_distortion(
         _legends(axes, bool(published))
         if published:
             figure.text(0.01, 0.01, _sources(published), fontsize=5.5, color="#555555", va="bottom")
-        paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
+        paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".pdf")]
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"Date": None})
+        figure.savefig(paths[2], metadata={"CreationDate": None})
         pyplot.close(figure)
     return paths
 
@@ -84,8 +93,9 @@ def _draw(axes, measured: Sequence[Curve], published: Sequence[Curve]) -> None:
             curve.rates,
             curve.qualities,
             color=published_colour(position),
-            linestyle=(0, (4, 2)),
+            linestyle=DASHES[position % len(DASHES)],
             linewidth=1,
+            zorder=5,
             label=curve.name,
             gid="published",
         )
@@ -96,9 +106,11 @@ def _draw(axes, measured: Sequence[Curve], published: Sequence[Curve]) -> None:
             curve.qualities,
             color=colour(curve.name),
             marker=marker(curve.name),
-            markersize=7 if own else 4,
-            linewidth=2.2 if own else 1.4,
-            zorder=4 if own else 3,
+            markersize=8 if own else 4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            linewidth=3.4 if own else 1.4,
+            zorder=3 if own else 4,
             label=curve.label,
             gid="measured",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.table import Table
 
@@ -19,6 +21,31 @@ def plain_table(title: str, first: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column(first, no_wrap=True)
     return table
+
+
+def fitted(title: str, first: str, headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Table]:
+    """Return a table, or several with some of the columns each where one would be wider than ``width``.
+
+    The first column names the rows. Headings are folded, values never.
+    """
+    names = max([len(first), *(len(row[0]) for row in rows)])
+    values = [max([5, *(len(row[k]) for row in rows)]) for k in range(1, len(headings) + 1)]
+    tables: list[Table] = []
+    start = 0
+    while start < len(headings):
+        # A column takes its width and three spaces; those whose headings fit in whole are wider.
+        stop, left = start, width - 2 - (names + 3)
+        while stop < len(headings) and (stop == start or left >= values[stop] + 3):
+            left -= values[stop] + 3
+            stop += 1
+        table = plain_table(title if not tables else "", first)
+        for heading, least in zip(headings[start:stop], values[start:stop], strict=True):
+            table.add_column(heading, justify="right", min_width=least, overflow="fold")
+        for row in rows:
+            table.add_row(row[0], *row[start + 1 : stop + 1])
+        tables.append(table)
+        start = stop
+    return tables or [plain_table(title, first)]
 
 
 def choose_anchor(results: Results, wanted: str | None = None) -> str:
@@ -43,24 +70,20 @@ def bd_text(value: BdRate | str | None) -> str:
     return f"{value.percent:+.1f} %" + ("*" if value.overlap < SMALL_OVERLAP else "")
 
 
-def summary_table(results: Results, anchor: str) -> Table:
+def summary_tables(results: Results, anchor: str, width: int) -> list[Table]:
     """Return one row a codec: BD-rates against ``anchor`` by metric, times, peak memory."""
-    table = plain_table(f"BD-rate against {anchor}" if anchor else "Results", "codec")
-    for metric in results.metrics:
-        table.add_column(METRICS[metric].short, justify="right")
+    headings = [METRICS[metric].short for metric in results.metrics]
     speeds = {speed.codec: speed for speed in results.speeds}
     if speeds:
-        for heading in ("encode", "decode", "peak memory"):
-            table.add_column(heading, justify="right")
+        headings += ["encode", "decode", "peak memory"]
     bd_rates = results.bd_rates
     labels = [(codec.name, codec.label) for codec in results.codecs]
     labels += [(s.codec, s.label) for s in results.speeds if s.codec not in dict(labels)]
+    rows = []
     for name, label in labels:
         cells = [bd_text(bd_rates[m].get(anchor, {}).get(label)) for m in results.metrics]
-        if speeds:
-            cells += _speed_cells(speeds.get(name))
-        table.add_row(name, *cells)
-    return table
+        rows.append([name, *cells, *(_speed_cells(speeds.get(name)) if speeds else ())])
+    return fitted(f"BD-rate against {anchor}" if anchor else "Results", "codec", headings, rows, width)
 
 
 def _speed_cells(speed) -> list[str]:
@@ -80,25 +103,23 @@ def ratio(value: float, base: float) -> str:
     return f"{times:.3g}" if times < 100 else f"{times:.0f}"
 
 
-def matrix_table(results: Results, metric: str) -> Table:
+def matrix_tables(results: Results, metric: str, width: int) -> list[Table]:
     """Return BD-rates in percent of the measured codecs (columns) against measured and published anchors.
 
     The published rows are those of the plots; the report and ``results.json`` have all.
     """
     averages = results.averages[metric]
-    title = f"BD-rate in % of the column against the row, {METRICS[metric].label}"
-    table = plain_table(title, "anchor")
-    for curve in averages.curves:
-        table.add_column(curve.name, justify="right")
     matrix = results.bd_rates[metric]
+    rows = []
     for anchor in [*averages.curves, *chosen_published(results.published(metric))]:
         row = matrix[anchor.label]
         name = anchor.label if anchor.published else anchor.name
-        table.add_row(name, *(bd_text(row[curve.label]).replace(" %", "") for curve in averages.curves))
-    return table
+        rows.append([name, *(bd_text(row[curve.label]).replace(" %", "") for curve in averages.curves)])
+    title = f"BD-rate in % of the column against the row, {METRICS[metric].label}"
+    return fitted(title, "anchor", [curve.name for curve in averages.curves], rows, width)
 
 
-def ratio_table(results: Results) -> Table:
+def ratio_tables(results: Results, width: int) -> list[Table]:
     """Return times beside the first nicodec codec's (or the first codec's): how many times longer."""
     speeds = [speed for speed in results.speeds if not speed.error]
     base = next((s for s in speeds if s.codec.startswith("nicodec-")), speeds[0])
@@ -106,11 +127,9 @@ def ratio_table(results: Results) -> Table:
         f"Times, {base.threads} threads, median of {base.pictures} pictures of {base.megapixels:.2f} "
         f"megapixels, warm; ratios to {base.codec}"
     )
-    table = plain_table(title, "codec")
-    for heading in ("setting", "load", "encode", "ratio", "decode", "ratio", "memory", "the codec's"):
-        table.add_column(heading, justify="right")
-    for s in speeds:
-        table.add_row(
+    headings = ("setting", "load", "encode", "ratio", "decode", "ratio", "memory", "the codec's")
+    rows = [
+        [
             s.codec,
             f"{s.setting:g}",
             seconds(s.load_seconds),
@@ -120,5 +139,7 @@ def ratio_table(results: Results) -> Table:
             ratio(s.decode_seconds, base.decode_seconds),
             f"{s.peak_mib:.0f} MiB",
             f"{s.extra_mib:.0f} MiB",
-        )
-    return table
+        ]
+        for s in speeds
+    ]
+    return fitted(title, "codec", headings, rows, width)

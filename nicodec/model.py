@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nicodec import checks, container, media
 from nicodec.alternatives import PoorFitWarning, better_served
-from nicodec.codecs.base import PictureCodec, Watch
+from nicodec.codecs.base import PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options
 from nicodec.entropy.coder import Stream
 from nicodec.errors import CorruptError, InputError, QualityError
@@ -27,19 +27,16 @@ from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
 from nicodec.reading import read_bytes
-from nicodec.search import search_all, search_few
+from nicodec.search import Search, psnr_goal, size_goal
 from nicodec.threads import guard_forks
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
-SIZE_MARGIN, SIZE_SLOPE = math.log(1 / 0.96), 0.021
-"""A slow encoder is content with a file of 96 % of the size allowed; what a half step adds, as a logarithm."""
-
-PSNR_MARGIN, PSNR_SLOPE = 0.25, 0.08
-"""It is content with so many dB more than asked for; what a half step adds."""
+LOSSLESS_PSNR = 1000.0
+"""Stands for the infinite PSNR of equal pictures, in dB."""
 
 LUMA = (0.299, 0.587, 0.114)
 
-_Job = Callable[[Quality], bytes]
+_Job = Callable[[Quality, Watch | None], bytes]
 """Compresses a picture with a quality."""
 
 SMALL_PIXELS = 2**20
@@ -123,19 +120,19 @@ class Model:
         max_bytes = None if max_bytes is None else checks.whole_number("max_bytes", max_bytes, 1)
         psnr = None if psnr is None else checks.number("psnr", psnr, 0, math.inf)
         picture = image if isinstance(image, media.Picture) else media.read_picture(image)
-        job = functools.partial(self._compress, picture, options=asked, watch=watch)
+        job = functools.partial(self._compress, picture, asked)
         if bpp is not None:
             max_bytes = math.floor(min(bpp * picture.width * picture.height / 8, sys.maxsize))
         if max_bytes is not None:
-            data = _search_size(job, max_bytes, asked.slow)
+            data = _search_size(job, max_bytes, picture.width * picture.height, watch)
         elif psnr is not None:
-            data = self._search_psnr(job, picture, psnr, asked.slow)
+            data = self._search_psnr(job, picture, psnr, watch)
         else:
-            data = job(fixed)
+            data = job(fixed, watch)
         self._warn_if_poor(picture, data)
         return data
 
-    def _compress(self, picture: media.Picture, quality: Quality, *, options: Options, watch: Watch | None) -> bytes:
+    def _compress(self, picture: media.Picture, options: Options, quality: Quality, watch: Watch | None) -> bytes:
         (streams,) = self._encode(_to_tensor(picture), [quality], options, watch)
         header = container.Header(self.entry.fingerprint, picture.width, picture.height, quality.half_steps)
         return self._file_of(
@@ -166,18 +163,22 @@ class Model:
         with fast_float(self.device):
             return self.codec.encode(x, quality, options, watch)
 
-    def _search_psnr(self, job: _Job, picture: media.Picture, psnr: float, slow: bool) -> bytes:
+    def _search_psnr(self, job: _Job, picture: media.Picture, psnr: float, watch: Watch | None) -> bytes:
         """The smallest file whose PSNR is at least `psnr` dB."""
+        search = Search(psnr_goal(psnr))
 
         def attempt(q: int) -> tuple[bytes, float]:
-            data = job(Quality(HALF_STEPS_MAX - q))
+            data = job(Quality(HALF_STEPS_MAX - q), _watch_try(search, watch))
             decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
             error = np.mean((decoded.astype(np.float64) - picture.as_uint8()) ** 2)
-            return data, math.inf if error == 0 else 10 * math.log10(255**2 / error) - psnr
+            return data, (LOSSLESS_PSNR if error == 0 else 10 * math.log10(255**2 / error)) - psnr
 
-        data = search_few(attempt, PSNR_MARGIN, PSNR_SLOPE) if slow else search_all(attempt)
+        data = search.run(attempt)
         if data is None:
-            raise QualityError(f"{psnr:g} dB cannot be reached on this picture, not even at quality 100")
+            reached = math.floor(100 * (psnr + search.tries[-1][1])) / 100
+            raise QualityError(
+                f"{psnr:g} dB cannot be reached on this picture: quality 100 has {reached:.2f} dB; ask for no more"
+            )
         return data
 
     def decompress(
@@ -342,21 +343,36 @@ class Model:
         return x.clamp(0, 1).clone()  # clone: not of inference mode, so that gradients may follow
 
 
-def _search_size(job: _Job, max_bytes: int, slow: bool) -> bytes:
+def _search_size(job: _Job, max_bytes: int, pixels: int, watch: Watch | None) -> bytes:
     """The best quality whose file has at most `max_bytes`."""
+    search, sizes = Search(size_goal(max_bytes, pixels)), [0]
 
     def attempt(q: int) -> tuple[bytes, float]:
-        data = job(Quality(q))
-        return data, math.log(max(max_bytes, 1)) - math.log(len(data))
+        data = job(Quality(q), _watch_try(search, watch))
+        sizes.append(len(data))
+        return data, math.log(max(max_bytes, 1) / len(data))
 
-    data = search_few(attempt, SIZE_MARGIN, SIZE_SLOPE) if slow else search_all(attempt)
+    data = search.run(attempt)
     if data is None:
-        smallest = len(job(Quality(0)))
         raise QualityError(
-            f"{max_bytes} bytes cannot be reached: the smallest file of this picture has {smallest}; scale the "
+            f"{max_bytes} bytes cannot be reached: the smallest file of this picture has {sizes[-1]}; scale the "
             "picture down, or drop its metadata"
         )
     return data
+
+
+def _watch_try(search: Search, watch: Watch | None) -> Watch | None:
+    """What tells `watch` of the next try of a search: of the whole, and that it is one of several."""
+    if watch is None:
+        return None
+    done, most = len(search.tries), max(search.goal.tries, len(search.tries) + 1)
+
+    def tell(progress: Progress) -> None:
+        text = " ".join(filter(None, [f"try {done + 1} of at most {most}", progress.text]))
+        watch(dataclasses.replace(progress, share=(done + progress.share) / most, text=text))
+
+    tell(Progress(0.0, ""))
+    return tell
 
 
 def _streams_of(stored: container.StoredPicture) -> tuple[Stream, ...]:

@@ -1,58 +1,95 @@
-"""Searches of the quality that meets a goal."""
+"""The search of the quality that meets a goal, in at most four encodes.
+
+Logarithms of sizes, and decibels, fall over the qualities nearly in lines: a guess from the goal and two or three
+steps along such lines end at the best half step in most pictures, and next to it in the others.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 QUALITY_STEPS = 200
 """Largest quality, in half steps."""
 
+SAFETY, SAFETY_LAST = 0.5, 1.5
+"""How many half steps above zero the next margin should be; the last try must not miss."""
+
 Attempt = Callable[[int], tuple[bytes, float]]
-"""A file of a quality in half steps, and by how much it meets the goal (negative: it does not).
-
-The margin falls as the quality grows.
-"""
+"""A file of a q, and its margin, by which it meets the goal (negative: it does not); the margin falls with q."""
 
 
-def search_all(attempt: Attempt) -> bytes | None:
-    """Bisect 0..200 for the last quality that meets the goal; None if none does."""
-    low, high, best = 0, QUALITY_STEPS, None
-    while low <= high:
-        middle = (low + high + 1) // 2
-        data, margin = attempt(middle)
-        if margin >= 0:
-            best, low = data, middle + 1
-        else:
-            high = middle - 1
-    return best
+@dataclass(frozen=True)
+class Goal:
+    """How to search.
 
-
-def search_few(attempt: Attempt, enough: float, slope: float, tries: int = 6) -> bytes | None:
-    """A quality that meets the goal by less than `enough`, or the best of a few tries, taking lines for curves.
-
-    Args:
-        attempt: see `Attempt`.
-        enough: the margin that is small enough.
-        slope: by how much a half step lowers the margin, about.
-        tries: most attempts.
+    Attributes:
+        start: q to try first, guessed from the goal.
+        slope: by how much a step of q lowers the margin, about.
+        tries: most encodes; there are more only as long as none met the goal.
 
     """
-    met: tuple[int, float] | None = None
-    missed: tuple[int, float] | None = None
-    best, q = None, QUALITY_STEPS // 2
-    for _ in range(tries):
-        data, margin = attempt(q)
-        if margin >= 0:
-            best, met = data, (q, margin)
-        else:
-            missed = (q, margin)
-        if 0 <= margin <= enough:
-            break
-        if met and missed:
-            slope = (met[1] - missed[1]) / (missed[0] - met[0])
-        step = round((margin - enough / 2) / slope)
-        low, high = met[0] + 1 if met else 0, missed[0] - 1 if missed else QUALITY_STEPS
-        if low > high:
-            break
-        q = min(max(q + step, low), high)
-    return best
+
+    start: int
+    slope: float
+    tries: int
+
+
+def size_goal(max_bytes: int, pixels: int) -> Goal:
+    """A goal whose q is the quality in half steps, and whose margin is the logarithm of allowed over actual bytes."""
+    guess = 100 + 40 * math.log(max(max_bytes, 1) / pixels / 0.062)
+    return Goal(_inside(guess), 0.019, 4)
+
+
+def psnr_goal(psnr: float) -> Goal:
+    """A goal whose q is how many half steps of quality are given up, and whose margin is in dB."""
+    return Goal(_inside(100 - (psnr - 32.5) / 0.08), 0.08, 3)
+
+
+class Search:
+    """A search, try by try.
+
+    Attributes:
+        tries: q and margin of each.
+        best: the file that meets the goal with the largest q; None: none does.
+
+    """
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        self.tries: list[tuple[int, float]] = []
+        self.best: bytes | None = None
+
+    def run(self, attempt: Attempt) -> bytes | None:
+        """Give the best file of a few tries; None where even q = 0, which is then the last try, misses the goal."""
+        q, low, high = self.goal.start, 0, QUALITY_STEPS
+        while True:
+            data, margin = attempt(q)
+            self.tries.append((q, margin))
+            if margin >= 0:
+                self.best, low = data, q + 1
+            else:
+                high = q - 1
+            full = self.best is not None and len(self.tries) >= self.goal.tries
+            if low > high or full or 0 <= margin < self._slope():
+                return self.best
+            q = min(max(q + self._step(), low), high)
+
+    def _step(self) -> int:
+        """From the last try to where the margin is a little above zero."""
+        last = self.best is None and len(self.tries) == self.goal.tries - 1
+        step = self.tries[-1][1] / self._slope() - (SAFETY_LAST if last else SAFETY)
+        return round(min(max(step, -QUALITY_STEPS), QUALITY_STEPS))
+
+    def _slope(self) -> float:
+        """By how much a step lowers the margin, between the last try and the one nearest to it."""
+        (q, margin), others = self.tries[-1], self.tries[:-1]
+        if not others:
+            return self.goal.slope
+        near = min(others, key=lambda other: abs(other[0] - q))
+        return min(max((near[1] - margin) / (q - near[0]), self.goal.slope / 4), self.goal.slope * 4)
+
+
+def _inside(q: float) -> int:
+    return round(min(max(q, 0), QUALITY_STEPS))

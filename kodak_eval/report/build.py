@@ -11,8 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from kodak_eval.decibels import METRIC, decibels, shown_document
 from kodak_eval.matched import LARGEST_SIDE, Shown
-from kodak_eval.style import PLOTTED_PUBLISHED, colour, published_colour
+from kodak_eval.style import PLOTTED_PUBLISHED, colour, marker, published_colour
 
 SCRIPTS = ("state.js", "curves.js", "agreement.js", "speed.js", "viewer.js", "facts.js")
 """In the order in which they run."""
@@ -43,7 +44,7 @@ def build_report(
     """
     files = resources.files("kodak_eval") / "report"
     viewer, images = _viewer(document, list(shown), originals or {}, bpp)
-    data = {key: value for key, value in document.items() if key != "measurements"}
+    data = {key: value for key, value in shown_document(document).items() if key != "measurements"}
     data |= {"anchor": anchor, "viewer": viewer} | _looks(document)
     name = document["dataset"]["name"]
     title = f"Rate and distortion on {name[0].upper()}{name[1:]}"
@@ -63,7 +64,7 @@ def build_report(
 
 
 def _looks(document: Mapping[str, Any]) -> dict[str, object]:
-    """Colours by label, and the published curves that are hidden at first."""
+    """Colours by label, markers by name, and the published curves that are hidden at first."""
     colours = {codec["label"]: colour(name) for name, codec in document["codecs"].items()}
     colours |= {speed["label"]: colour(speed["codec"]) for speed in document["speeds"]}
     hidden: list[str] = []
@@ -75,7 +76,16 @@ def _looks(document: Mapping[str, Any]) -> dict[str, object]:
                 colours[curve["label"]] = published_colour(place)
                 if not usual:
                     hidden.append(curve["label"])
-    return {"colours": colours, "hidden": hidden}
+    markers = {name: marker(name) for name in document["codecs"]}
+    markers |= {speed["codec"]: marker(speed["codec"]) for speed in document["speeds"]}
+    return {"colours": colours, "markers": markers, "hidden": hidden}
+
+
+def _shown(metric: str, value: float) -> float | None:
+    """A value as the viewer shows it; None for an infinite one."""
+    if metric == METRIC:
+        return decibels(value)
+    return value if abs(value) < 1e9 else None
 
 
 def _viewer(
@@ -97,7 +107,7 @@ def _viewer(
                 "setting": item.measurement.setting,
                 "size": item.measurement.size,
                 "bpp": item.measurement.bpp,
-                "values": {k: v if abs(v) < 1e9 else None for k, v in item.measurement.values.items()},
+                "values": {k: _shown(k, v) for k, v in item.measurement.values.items()},
             }
     present = [name for name in document["codecs"] if any(name in entry for entry in images.values())]
     preferred = [name for name in ("x265-444", "webp", "jpeg") if name in present]

@@ -12,7 +12,8 @@
     const { measured, published } = DATA.curves[state.metric];
     return [...published, ...measured];
   };
-  const look = (curve) => DATA.colours[curve.label];
+  const dashes = ["6 4", "2 3", "9 3 2 3", "4 2", "1 4", "12 4"];
+  const dashOf = (curve) => (curve.source ? dashes[DATA.curves[state.metric].published.indexOf(curve) % dashes.length] : null);
   const isOwn = (curve) => curve.name.startsWith("nicodec-");
 
   function toggle(label) {
@@ -22,19 +23,31 @@
   }
 
   function entry(curve) {
-    const dash = curve.source ? "5 3" : null;
-    const sample = make("svg", { viewBox: "0 0 30 12" }, make("line", { x1: 0, x2: 30, y1: 6, y2: 6, stroke: look(curve), "stroke-width": isOwn(curve) ? 3.5 : 2, "stroke-dasharray": dash }));
+    const colour = look(curve.label);
+    const sample = make("svg", { viewBox: "0 0 30 12", "aria-hidden": "true" },
+      make("line", { x1: 0, x2: 30, y1: 6, y2: 6, stroke: colour, "stroke-width": isOwn(curve) ? 3.5 : 2, "stroke-dasharray": dashOf(curve) }),
+      curve.source ? null : marker(DATA.markers[curve.name], 15, 6, 4.2, { fill: colour }));
     const name = curve.source ? curve.name : curve.label;
     return make("button", {
-      class: "entry", type: "button", "aria-pressed": String(!hidden().has(curve.label)), title: curve.source || null,
+      class: "entry", type: "button", "data-key": `curve ${curve.label}`, "aria-pressed": String(!hidden().has(curve.label)), title: curve.source || null,
       onclick: () => toggle(curve.label),
       onmouseenter: () => emphasise(curve.label), onmouseleave: () => emphasise(null),
+      onfocus: () => emphasise(curve.label), onblur: () => emphasise(null),
     }, sample, make("span", {}, name));
   }
 
   function emphasise(label) {
     for (const group of byId("curves").querySelectorAll("[data-label]"))
       group.classList.toggle("faded", label !== null && group.dataset.label !== label);
+  }
+
+  /** Where a curve runs in the middle of the plot: legends name the uppermost first. */
+  function heightAt(curve, rate) {
+    const { rates, qualities } = curve;
+    const k = rates.findIndex((each) => each >= rate);
+    if (k < 0) return qualities[qualities.length - 1];
+    if (k === 0) return qualities[0];
+    return qualities[k - 1] + ((rate - rates[k - 1]) / (rates[k] - rates[k - 1])) * (qualities[k] - qualities[k - 1]);
   }
 
   function draw() {
@@ -48,28 +61,36 @@
     const low = Math.min(...seen), high = Math.max(...seen), margin = (high - low || 1) * 0.04;
     const metric = DATA.metrics[state.metric];
     const digits = digitsOf(state.metric);
+    const width = widthOf(byId("curves"));
     const { x, y, inside } = frame(byId("curves"), {
-      width: 860, height: 560, xs: [left, right], ys: seen.length ? [low - margin, high + margin] : [0, 1], logX,
+      width, height: Math.round(Math.min(560, Math.max(330, width * 0.65))), xs: [left, right], ys: seen.length ? [low - margin, high + margin] : [0, 1], logX,
       xTitle: "bits per pixel (whole file)", yTitle: metric.label + (metric.higher_is_better ? "" : ", lower is better"),
     });
-    for (const curve of shown) {
+    // The thickest first and the dashed last, so that no line hides another.
+    const layer = (curve) => (isOwn(curve) ? 0 : curve.source ? 2 : 1);
+    for (const curve of [...shown].sort((a, b) => layer(a) - layer(b))) {
       const points = curve.rates.map((rate, k) => [x(rate), y(curve.qualities[k])]);
       const group = make("g", { "data-label": curve.label }, make("polyline", {
-        points: points.map((point) => point.join(",")).join(" "), fill: "none", stroke: look(curve),
-        "stroke-width": isOwn(curve) ? 3.2 : curve.source ? 1.4 : 2, "stroke-dasharray": curve.source ? "6 4" : null,
+        points: points.map((point) => point.join(",")).join(" "), fill: "none", stroke: look(curve.label),
+        "stroke-width": isOwn(curve) ? 4.5 : curve.source ? 1.4 : 1.8, "stroke-dasharray": dashOf(curve),
       }));
       points.forEach(([cx, cy], k) => {
         const lines = [curve.label, `${round(curve.rates[k], 4)} bpp, ${round(curve.qualities[k], digits)}`];
         if (curve.settings.length) lines.push(`${DATA.codecs[curve.name].parameter} ${curve.settings[k]}`);
         if (curve.source) lines.push(`Source: ${curve.source}`);
         const events = { onmousemove: (event) => showTip(event, lines.join("\n")), onmouseleave: (event) => showTip(event, "") };
-        group.append(make("circle", { cx, cy, r: curve.source ? 1.8 : 3.6, fill: look(curve) }), make("circle", { cx, cy, r: 9, fill: "transparent", ...events }));
+        const colour = look(curve.label);
+        const dot = curve.source ? make("circle", { cx, cy, r: 1.8, fill: colour }) : marker(DATA.markers[curve.name], cx, cy, isOwn(curve) ? 6 : 4, { class: "marker", fill: colour });
+        group.append(dot, make("circle", { cx, cy, r: 9, fill: "transparent", ...events }));
       });
       inside.append(group);
     }
     const { measured, published, pictures, left_out: leftOut } = DATA.curves[state.metric];
-    byId("legend-measured").replaceChildren(...measured.map(entry));
-    byId("legend-published").replaceChildren(...published.map(entry));
+    const middle = logX ? Math.sqrt(left * right) : Math.min(0.5, right / 2);
+    const up = metric.higher_is_better ? 1 : -1;
+    const ordered = (curves) => [...curves].sort((a, b) => up * (heightAt(b, middle) - heightAt(a, middle)));
+    byId("legend-measured").replaceChildren(...ordered(measured).map(entry));
+    byId("legend-published").replaceChildren(...ordered(published).map(entry));
     byId("published-box").hidden = !published.length;
     const omitted = Object.keys(leftOut).length;
     byId("curve-note").textContent =

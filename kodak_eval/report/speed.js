@@ -18,13 +18,15 @@
     const svg = byId("scatter");
     if (!points.length) {
       svg.setAttribute("viewBox", "0 0 860 40");
+      svg.style.height = "40px";
       svg.replaceChildren(make("text", { class: "tick", x: 10, y: 24 }, "No codec has both a time and a BD-rate against this anchor."));
       return;
     }
     const times = points.map((point) => point.time), rates = points.map((point) => point.value.percent);
     const span = Math.max(...rates) - Math.min(...rates) || 10;
+    const width = widthOf(svg);
     const { x, y, inside, box } = frame(svg, {
-      width: 860, height: 420, logX: true,
+      width, height: Math.round(Math.min(420, Math.max(320, width * 0.6))), logX: true,
       xs: [Math.min(...times) / 1.8, Math.max(...times) * 1.8],
       ys: [Math.min(...rates) - span * 0.12, Math.max(...rates) + span * 0.12],
       xTitle: `${state.time === "decode_seconds" ? "decode" : "encode"}, seconds a megapixel (left is faster)`,
@@ -32,13 +34,13 @@
     });
     const placed = points.map((point) => [x(point.time) - 6, x(point.time) + 6, y(point.value.percent) + 4]);
     for (const { speed, value, time } of points.sort((a, b) => a.value.percent - b.value.percent)) {
-      const cx = x(time), cy = y(value.percent), colour = DATA.colours[speed.label];
+      const cx = x(time), cy = y(value.percent), colour = look(speed.label);
       const text = `${speed.label}\nBD-rate ${bdText(value)}\nencode ${seconds(speed.encode_seconds)}, decode ${seconds(speed.decode_seconds)}`;
       const name = speed.label.split(" (")[0];
       const [left, right, ty] = place(placed, cx, cy, 7 * name.length, box);
       placed.push([left, right, ty]);
       inside.append(
-        make("circle", { cx, cy, r: speed.codec.startsWith("nicodec-") ? 8 : 5.5, fill: colour, onmousemove: (event) => showTip(event, text), onmouseleave: (event) => showTip(event, "") }),
+        marker(DATA.markers[speed.codec], cx, cy, speed.codec.startsWith("nicodec-") ? 9 : 6, { class: "marker", fill: colour, onmousemove: (event) => showTip(event, text), onmouseleave: (event) => showTip(event, "") }),
         make("text", { x: (left + right) / 2, y: ty, fill: colour, "text-anchor": "middle" }, name),
       );
     }

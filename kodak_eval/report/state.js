@@ -21,6 +21,8 @@ const state = {
   left: DATA.viewer.left,
   right: DATA.viewer.right,
   zoom: "fit",
+  view: "divider",
+  by: Object.keys(DATA.metrics)[0],
   slider: "50",
 };
 const initial = { ...state };
@@ -37,12 +39,55 @@ function update(change) {
     // a browser that forbids it for files: the page works, links do not carry the view
   }
   const keys = Object.keys(change);
-  for (const [dependsOn, draw] of listeners) if (keys.some((key) => dependsOn.includes(key))) draw();
+  redraw((dependsOn) => keys.some((key) => dependsOn.includes(key)));
+}
+/** Draw what a test of the keys that it depends on chooses; what had the focus has it afterwards. */
+function redraw(chosen) {
+  const focused = document.activeElement && document.activeElement.dataset.key;
+  for (const [dependsOn, draw] of listeners) if (chosen(dependsOn)) draw();
+  if (focused && document.activeElement.dataset.key !== focused)
+    for (const node of document.querySelectorAll("[data-key]")) if (node.dataset.key === focused) node.focus();
 }
 /** Draw now, and again when one of the state's keys changes. */
 function onState(keys, draw) {
   listeners.push([keys, draw]);
   draw();
+}
+
+// Plots are as wide as their place: drawn again when that changes, and in other colours when the scheme does.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const drawn = (dependsOn) => dependsOn.includes("metric");
+dark.addEventListener("change", () => redraw(drawn));
+let drawnWidth = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth !== drawnWidth) redraw(drawn);
+  drawnWidth = innerWidth;
+});
+/** Width of a plot, which fills its place. */
+const widthOf = (svg) => Math.max(Math.floor(svg.parentElement.clientWidth ? svg.getBoundingClientRect().width : 860), 260);
+
+/** A curve's colour: dark ones are lightened where the page is dark. */
+function look(label) {
+  const colour = DATA.colours[label];
+  if (!dark.matches) return colour;
+  const parts = [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+  const light = (0.3 * parts[0] + 0.59 * parts[1] + 0.11 * parts[2]) / 255;
+  const mix = Math.max(0, 0.62 - light);
+  return `rgb(${parts.map((part) => Math.round(part + (255 - part) * Math.min(1, 1.35 * mix))).join(",")})`;
+}
+
+/** A marker of a shape that Matplotlib's letters name, about `r` pixels in radius. */
+function marker(letter, cx, cy, r, attributes) {
+  const corners = (count, turn, inner) => Array.from({ length: inner ? 2 * count : count }, (_, k) => {
+    const angle = turn + (2 * Math.PI * k) / (inner ? 2 * count : count), length = inner ? 1.5 * r * (k % 2 ? inner : 1) : r * 1.2;
+    return `${(cx + length * Math.sin(angle)).toFixed(1)} ${(cy - length * Math.cos(angle)).toFixed(1)}`;
+  });
+  const shapes = {
+    s: () => corners(4, Math.PI / 4), D: () => corners(4, 0), v: () => corners(3, Math.PI), "^": () => corners(3, 0),
+    P: () => corners(4, 0, 0.5), X: () => corners(4, Math.PI / 4, 0.5), p: () => corners(5, 0), "*": () => corners(5, 0, 0.42),
+  };
+  if (!shapes[letter]) return make("circle", { cx, cy, r, ...attributes });
+  return make("path", { d: `M${shapes[letter]().join("L")}Z`, ...attributes });
 }
 
 /** Make an element: tag, attributes, children (strings become text). */
@@ -82,7 +127,7 @@ function showTip(event, text) {
 }
 
 const round = (value, digits) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
-const digitsOf = (metric) => (metric.startsWith("psnr") || ["ssimulacra2", "fid"].includes(metric) ? 2 : 4);
+const digitsOf = (metric) => (metric.startsWith("psnr") || ["ssimulacra2", "fid", "ms_ssim"].includes(metric) ? 2 : 4);
 const seconds = (value) => (value < 1 ? `${(value * 1000).toPrecision(3)} ms` : `${value.toPrecision(3)} s`);
 /** BD-rate of a curve against an anchor, by label: {percent, overlap} or {reason}. */
 const bdRate = (metric, anchor, label) => ((DATA.bd_rates[metric] || {})[anchor] || {})[label] || { reason: "not measured" };
@@ -109,7 +154,7 @@ function ticks(low, high, count, logarithmic) {
 
 /** A plot's frame with axes, grid and titles; returns scales x and y and the group to draw in. */
 function frame(svg, { width, height, xs, ys, logX, xTitle, yTitle, xText = String, yText = String }) {
-  const box = { left: 62, right: width - 14, top: 14, bottom: height - 46 };
+  const box = { left: width < 500 ? 48 : 62, right: width - 14, top: 14, bottom: height - 46 };
   const scale = (range, low, high, logarithmic) => (value) => {
     const f = logarithmic ? Math.log10 : (v) => v;
     return low + ((f(value) - f(range[0])) / (f(range[1]) - f(range[0]))) * (high - low);
@@ -117,11 +162,12 @@ function frame(svg, { width, height, xs, ys, logX, xTitle, yTitle, xText = Strin
   const x = scale(xs, box.left, box.right, logX);
   const y = scale(ys, box.bottom, box.top, false);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.style.height = `${height}px`;
   const clip = `clip-${svg.id}`;
   const inside = make("g", { "clip-path": `url(#${clip})` });
   const rectangle = { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top };
   svg.replaceChildren(make("clipPath", { id: clip }, make("rect", rectangle)));
-  for (const value of ticks(...xs, 8, logX)) {
+  for (const value of ticks(...xs, Math.max(3, Math.round(width / 107)), logX)) {
     svg.append(make("line", { class: "grid", x1: x(value), x2: x(value), y1: box.top, y2: box.bottom }));
     svg.append(make("text", { class: "tick", x: x(value), y: box.bottom + 16, "text-anchor": "middle" }, xText(value)));
   }
@@ -132,7 +178,7 @@ function frame(svg, { width, height, xs, ys, logX, xTitle, yTitle, xText = Strin
   svg.append(
     make("path", { class: "axis", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}` }),
     make("text", { class: "title", x: (box.left + box.right) / 2, y: height - 8, "text-anchor": "middle" }, xTitle),
-    make("text", { class: "title", transform: `translate(14 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yTitle),
+    make("text", { class: "title", transform: `translate(12 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yTitle),
     inside,
   );
   return { x, y, inside, box };

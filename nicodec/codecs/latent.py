@@ -40,11 +40,6 @@ class LatentOptions(Options):
         metavar="1..9",
     )
 
-    @property
-    def slow(self) -> bool:
-        """See `Options.slow`."""
-        return self.effort in REFINEMENT
-
 
 class LatentCodec(PictureCodec):
     """A network with one traversal, `code_latents`; the rest follows."""

@@ -122,11 +122,6 @@ class Options:
         for each in self.described():
             object.__setattr__(self, each.name, each.check(self.__dict__[each.name]))
 
-    @property
-    def slow(self) -> bool:
-        """Whether an encode takes so long with these options that a search should try few qualities."""
-        return False
-
     @classmethod
     def described(cls) -> tuple[Option, ...]:
         """The options in the order of the fields."""

@@ -71,11 +71,6 @@ class SplatOptions(Options):
     )
     iterations: int = option(300, "Steps of the fit.", low=1, metavar="N")
 
-    @property
-    def slow(self) -> bool:
-        """See `Options.slow`."""
-        return True
-
 
 @cache
 def _byte_tables() -> tuple[Table]:

@@ -7,6 +7,7 @@ and importing it loads no torch.
 
 from nicodec.media.alpha import decode_alpha, encode_alpha
 from nicodec.media.files import open_atomically, write_atomically
+from nicodec.media.opening import pixel_count
 from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
 from nicodec.media.reading import DEFAULT_MAX_PIXELS, read_picture
 from nicodec.media.suffixes import CLIP_SUFFIXES, refuse_clip
@@ -21,6 +22,7 @@ __all__ = [
     "decode_alpha",
     "encode_alpha",
     "open_atomically",
+    "pixel_count",
     "read_picture",
     "refuse_clip",
     "save_picture",

@@ -11,6 +11,7 @@ import struct
 from PIL import TiffImagePlugin
 
 from nicodec.errors import InputError
+from nicodec.media import jpegxl
 from nicodec.media.icc import D65, SRGB, SRGB_CURVE, Curve, Primaries, grey_profile, rgb_profile
 from nicodec.media.losses import Losses
 from nicodec.media.opening import Opened
@@ -71,6 +72,10 @@ def given_profile(opened: Opened, channels: int, icc: bytes | None, losses: Loss
         points = opened.cicp[0], opened.cicp[1], opened.cicp[3] == 1
     elif icc is None and image.format == "AVIF":
         points = _avif_points(opened.head)
+    elif icc is None and image.format == "HEIF" and (given := info.get("nclx_profile")):
+        points = given["color_primaries"], given["transfer_characteristics"], True
+    elif icc is not None and image.format == "JXL":
+        points = jpegxl.code_points(icc)
     if points is not None:
         return _from_points(*points, channels, opened.name, losses)
     if icc is not None:

@@ -26,7 +26,9 @@ def has_gain_map(image: Image.Image, head: bytes, xmp: bytes | None) -> bool:
     """
     if xmp and re.search(_NAMESPACE, xmp):
         return True
-    if image.format == "AVIF":
+    if image.format == "HEIF" and any("gainmap" in kind.lower() for kind in image.info.get("aux", ())):
+        return True
+    if image.format in ("AVIF", "HEIF"):
         return _AVIF_BRAND in head[8 : int.from_bytes(head[:4], "big")]
     applications = image.applist if isinstance(image, JpegImagePlugin.JpegImageFile) else []
     return any(content.startswith(_ISO_21496) for _, content in applications)

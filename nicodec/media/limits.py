@@ -69,7 +69,7 @@ def decoding_errors(name: str, max_pixels: int | None) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise InputError(
             f"{name}: not a picture that Pillow can read, or cut short; give a whole PNG, JPEG, WebP, AVIF "
-            "or TIFF file, or convert it first (plugins such as pillow-heif add formats once registered)"
+            "or TIFF file, or convert it first"
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LimitError(

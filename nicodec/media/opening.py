@@ -12,10 +12,11 @@ from typing import IO, Any, Protocol, runtime_checkable
 from PIL import Image, ImageFile
 
 from nicodec.errors import InputError
-from nicodec.media import png
+from nicodec.media import jpegxl, png
 from nicodec.media.files import name_of_file
-from nicodec.media.limits import decoding_errors, one_line
+from nicodec.media.limits import check_pixels, decoding_errors, one_line, pillow_pixel_limit
 from nicodec.media.losses import Losses
+from nicodec.media.plugins import reading_plugin
 
 _HEAD_BYTES = 65536
 
@@ -94,11 +95,37 @@ def open_picture(source: object, name: str | None, max_pixels: int | None, losse
             if head.startswith(png.SIGNATURE):
                 parts = png.take_apart(_peek(file, -1), losses)
                 file = io.BytesIO(parts.data)
-            image = stack.enter_context(Image.open(file))
+            _check_jpegxl(file, head, name, max_pixels, losses)
+            with reading_plugin(head, name):
+                image = stack.enter_context(Image.open(file))
             if image.format == "EPS":  # Pillow would hand the file to Ghostscript, which runs programs
                 raise InputError(f"{name}: PostScript is not a picture of pixels; render it to PNG first")
             image.info.update(parts.info)
         yield Opened(image, name, file, head, parts.cicp)
+
+
+def pixel_count(path: str | os.PathLike[str]) -> int | None:
+    """Pixels of the picture in a file, from its head; None where that cannot be told."""
+    try:
+        with pillow_pixel_limit(None), open(path, "rb") as file:
+            head = _peek(file, _HEAD_BYTES)
+            if jpegxl.is_jpegxl(head):
+                about = jpegxl.read_head(_peek(file, -1))
+                return about.width * about.height if about else None
+            with reading_plugin(head, ""), Image.open(file) as image:
+                return image.width * image.height
+    except Exception:  # whatever Pillow makes of a broken file; reading it says it better
+        return None
+
+
+def _check_jpegxl(file: IO[bytes], head: bytes, name: str, max_pixels: int | None, losses: Losses) -> None:
+    """Check a JPEG XL file before its plugin decodes it, and tell what the plugin does not give."""
+    about = jpegxl.read_head(_peek(file, -1)) if jpegxl.is_jpegxl(head) else None
+    if about is None:
+        return
+    check_pixels(name, about.width, about.height, max_pixels)
+    if about.animated:
+        losses.warn("Of several frames, pages or layers only the first one was kept.")
 
 
 def _opened_by_user(image: Image.Image, name: str) -> Opened:

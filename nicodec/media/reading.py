@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageFile, PpmImagePlugin, TiffImagePlugin
 
-from nicodec.media import deep, metadata
+from nicodec.media import deep, jpegxl, metadata
 from nicodec.media.arrays import from_array, from_tensor, is_tensor
 from nicodec.media.colour import given_profile
 from nicodec.media.gainmap import has_gain_map, xmp_without_gain_map
@@ -22,6 +22,9 @@ from nicodec.media.picture import LossyConversionWarning, Picture, Plane
 __all__ = ["DEFAULT_MAX_PIXELS", "pillow_pixel_limit", "read_picture"]
 
 _TIFF_BITS = 258
+
+_TURNED = ("TIFF", "HEIF")
+"""Pictures of these formats are upright when Pillow or its plugin has loaded them."""
 
 
 def read_picture(source: Any, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, name: str | None = None) -> Picture:
@@ -108,7 +111,7 @@ def _from_image(opened: Opened, max_pixels: int | None, losses: Losses) -> Pictu
         if xmp and not (xmp := xmp_without_gain_map(xmp)):
             losses.note("XMP was dropped: it describes the gain map.")
     orientation = 1
-    if image.format != "TIFF":  # Pillow turns these itself
+    if image.format not in _TURNED and (image.format != "JXL" or jpegxl.keeps_exif_orientation(image)):
         orientation = (metadata.exif_orientation(exif) if exif else None) or (
             (metadata.xmp_orientation(xmp) if xmp else None) or 1
         )
@@ -126,7 +129,7 @@ def _load(opened: Opened, losses: Losses) -> Pixels:
     """Load the image, and give its samples in the depth of its file."""
     image = opened.image
     rawmode = _rawmode(image)  # load() forgets it
-    depth = _stored_depth(image, rawmode, opened.head)
+    depth = _stored_depth(opened, rawmode)
     deep_file = None
     if deep.is_deep(image, depth) and opened.file is not None and image.tell() == 0:
         deep_file = deep.before_loading(image, depth, opened.read_file())
@@ -164,8 +167,11 @@ def _decoder_arguments(image: Image.Image) -> object:
     return image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
 
 
-def _stored_depth(image: Image.Image, rawmode: str, head: bytes) -> int:
+def _stored_depth(opened: Opened, rawmode: str) -> int:
     """Give the bits a channel in the file, as far as that can be seen; 8 otherwise."""
+    image, head = opened.image, opened.head
+    if image.format == "JXL" and (about := jpegxl.read_head(opened.read_file())):
+        return about.depth
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = image.tag_v2.get(_TIFF_BITS, 8)
         return max(bits) if isinstance(bits, tuple) else int(bits)
@@ -176,6 +182,8 @@ def _stored_depth(image: Image.Image, rawmode: str, head: bytes) -> int:
     if image.format == "AVIF" and (start := head.find(b"av1C")) >= 0 and len(head) > start + 6:
         flags = head[start + 6]
         return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     if image.format == "JPEG2000" and (start := head.find(b"\xff\x4f\xff\x51")) >= 0:
         return _codestream_depth(head[start:])
     if image.format == "PNG" and len(head) > 24:

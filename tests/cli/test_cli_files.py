@@ -80,10 +80,12 @@ def test_a_folder_keeps_its_tree_and_its_other_files(run, place):
     assert result.code == 0
     found = {str(p.relative_to(place / "out")) for p in Path("out").absolute().rglob("*.*")}
     assert found == {"a.nic", str(Path("sub/deep/b.nic"))}
-    head, *rows, total = result.err.splitlines()
+    head, *rows, total, count, other, hidden = result.err.splitlines()
     assert head.split() == ["in", "out", "bpp", "ratio", "time"]
     assert len(rows) == 2
-    assert total.startswith("2 files")
+    assert total.split()[0] == "all"
+    assert count == "5 files: 2 done, 3 left out:"
+    assert (other, hidden) == ("  1 other file (.txt)", "  2 hidden files")
     assert run("decompress", "-r", "out", "--format", "jpg", "--quiet") == (0, b"", "")
     assert Path("out/sub/deep/b.jpg").read_bytes()[:2] == b"\xff\xd8"
 
@@ -95,7 +97,7 @@ def test_a_batch_goes_on_after_a_bad_file(run, place):
     result = run("compress", "a.png", "b.png", "c.png", "--codec", "tiny")
     assert result.code == 1
     assert result.err.startswith("nicodec: error: b.png: ")
-    assert result.err.endswith("2 of 3 done, 1 failed (see above)\n")
+    assert result.err.endswith("3 files: 2 done, 1 failed (see above)\n")
     assert sorted(p.name for p in Path().glob("*.nic")) == ["a.nic", "c.nic"]
     result = run("compress", "a.png", "c.png", "--codec", "tiny")
     assert result.code == 7  # all failed for one cause
@@ -171,7 +173,7 @@ def encoded_profile():
 
 
 def test_what_is_lost_is_warned_of_even_when_quiet(run, place):
-    Image.fromarray(np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)).save("deep.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 65536, (64, 64), np.uint16)).save("deep.png")
     result = run("compress", "deep.png", "--codec", "tiny", "--quiet")
     assert result.code == 0
     said = "The picture's 16 bits a channel are compressed in full; .nic files decode to 8 bits."
@@ -322,7 +324,7 @@ def test_splats_are_fitted_and_drawn_at_any_size(run, place):
     assert (fitted.code, fitted.out) == (0, b"")
     assert sorted(path.name for path in Path("fit").iterdir()) == ["photo-0001.png", "photo-0002.png"]
     assert json.loads(run("info", "--json", "photo.nic").out)["model"] == "splat"
-    for options, size in ((["--scale", "2"], (128, 96)), (["--draw-size", "30x20"], (30, 20)), ([], (64, 48))):
+    for options, size in ((["--scale", "2"], (128, 96)), (["--draw", "30x20"], (30, 20)), ([], (64, 48))):
         assert run("decompress", "photo.nic", "-f", "-o", "back.png", *options).code == 0
         with Image.open("back.png") as back:
             assert back.size == size
@@ -335,8 +337,8 @@ def test_options_of_splats_are_refused_elsewhere(run, place):
     assert "--gaussians is not for --codec tiny; its own flags: --effort" in result.err
     run("compress", "photo.png", "--codec", "tiny")
     assert "one size" in run("decompress", "photo.nic", "-f", "--scale", "2").err
-    assert run("decompress", "photo.nic", "--scale", "2", "--draw-size", "3x3").code == 2
-    assert run("decompress", "photo.nic", "--draw-size", "3by3").code == 2
+    assert run("decompress", "photo.nic", "--scale", "2", "--draw", "3x3").code == 2
+    assert run("decompress", "photo.nic", "--draw", "3by3").code == 2
 
 
 def test_a_number_of_gaussians_stands_in_place_of_the_qualitys(run, place):

@@ -147,9 +147,9 @@ from nicodec_cli.tasks import plan
 
 if __name__ == "__main__":
     wanted = {"recursive": True, "wanted": lambda path: path.suffix == ".nic", "kind": "files"}
-    tasks = plan(["in"], "out", suffix=lambda path: ".png", **wanted)
+    planned = plan(["in"], "out", suffix=lambda path: ".png", **wanted)
     work = partial(decompress_task, format=None, device="cpu", max_pixels=0)
-    sys.exit(run_tasks(tasks, work, processes=1, overwrite=True, quiet=False, cluster=sys.argv[1]))
+    sys.exit(run_tasks(planned, work, processes=1, overwrite=True, quiet=False, cluster=sys.argv[1], pixels=len))
 """
 
 

@@ -169,7 +169,6 @@ def test_keywords_make_options() -> None:
     made = Wishes.of("m", {"count": np.int64(2), "share": np.float32(0.25), "seconds": 2})
     assert made == Wishes(count=2, share=0.25, seconds=2.0)
     assert (type(made.count), type(made.share), type(made.seconds)) == (int, float, float)
-    assert not made.slow
     assert hash(made) == hash(Wishes(count=2, share=0.25, seconds=2.0))
 
 

@@ -1,7 +1,9 @@
 """The viewer's search, results.json, plots, tables, the report, and the whole command."""
 
+import csv
 import dataclasses
 import importlib.util
+import io
 import json
 import re
 import sys
@@ -17,9 +19,10 @@ from typer.testing import CliRunner
 from kodak_eval import evaluation, runner, speed, tables
 from kodak_eval.cache import Cache
 from kodak_eval.codecs import codec_from_name
+from kodak_eval.decibels import shown_document
 from kodak_eval.errors import EvaluationError
 from kodak_eval.matched import MatchTask, next_setting
-from kodak_eval.outputs import write_all
+from kodak_eval.outputs import write_all, write_tables
 from kodak_eval.results import Results, as_json
 from kodak_eval.video import evaluate_clips
 
@@ -69,15 +72,18 @@ def test_all_files_are_written(finished):
         "results.json",
         "rd-psnr.png",
         "rd-psnr.svg",
+        "rd-psnr.pdf",
         "rd-psnr_yuv.png",
         "rd-psnr_yuv.svg",
+        "rd-psnr_yuv.pdf",
         "report.html",
     ]
     assert {path.name for path in (root / "out").iterdir()} == {path.name for path in paths}
     with Image.open(paths[1]) as plot:
         assert plot.size == (1800, 1040)
     assert ElementTree.parse(paths[2]).getroot().tag.endswith("svg")
-    assert "<!-- Published curves:" in paths[2].read_text()  # the text itself is drawn as outlines
+    assert re.search(r"<text[^>]*>Published curves: ", paths[2].read_text())
+    assert paths[3].read_bytes().startswith(b"%PDF")
 
 
 def test_results_json_has_everything(finished):
@@ -109,12 +115,11 @@ def test_infinite_values_become_null(finished):
 def test_tables(finished):
     results, _, _ = finished
     console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 - closed below
-    for table in (
-        tables.summary_table(results, tables.choose_anchor(results)),
-        tables.matrix_table(results, "psnr"),
-        tables.ratio_table(results),
-    ):
-        console.print(table)
+    console.print(
+        *tables.summary_tables(results, tables.choose_anchor(results), 150),
+        *tables.matrix_tables(results, "psnr", 150),
+        *tables.ratio_tables(results, 150),
+    )
     console.file.close()
     text = console.export_text()
     assert "BD-rate against WebP (method 6)" in text
@@ -122,6 +127,44 @@ def test_tables(finished):
     assert re.search(r"webp +12 +100 ms +40 ms +2 +20 ms +2 +100 MiB +20 MiB", text)
     assert tables.choose_anchor(results, "VTM 18.0") == "VTM 18.0, published"
     assert tables.choose_anchor(results, "VTM 99") == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 150])
+def test_tables_keep_their_numbers_at_any_width(width):
+    names = [f"codec-{k}-of-a-long-name" for k in range(9)]
+    rows = [[f"{name}, published", *(f"+{100 * j + k}.5*" for k in range(9))] for j, name in enumerate(names)]
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(*tables.fitted("BD-rate", "anchor", names, rows, width))
+    text = console.export_text()
+    for row in rows:
+        for cell in row:
+            assert re.search(rf"(^|\s){re.escape(cell)}\s", text), cell
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_csv_files_are_written_where_asked_for(finished, tmp_path):
+    results, _, _ = finished
+    measured, curves = write_tables(results, tmp_path)
+    rows = list(csv.DictReader(measured.read_text().splitlines()))
+    assert len(rows) == len(results.measurements)
+    assert float(rows[0]["psnr"]) == results.measurements[0].values["psnr"]
+    assert int(rows[0]["bytes"]) == results.measurements[0].size
+    means = list(csv.DictReader(curves.read_text().splitlines()))
+    assert {row["metric"] for row in means} == {"psnr", "psnr_yuv"}
+    assert any(row["source"] for row in means)
+
+
+def test_ms_ssim_is_shown_in_decibels():
+    document = {
+        "metrics": {"ms_ssim": {"label": "MS-SSIM, RGB"}},
+        "curves": {"ms_ssim": {"measured": [{"qualities": [0.9, 0.99, 1.0]}], "published": []}},
+        "bd_rates": {"ms_ssim": {"a": {"b": {"percent": 1.0, "low": 0.9, "high": 0.999}, "c": {"reason": "none"}}}},
+    }
+    shown = shown_document(document)
+    assert shown["curves"]["ms_ssim"]["measured"][0]["qualities"] == pytest.approx([10, 20, 90])
+    assert shown["bd_rates"]["ms_ssim"]["a"]["b"] == pytest.approx({"percent": 1.0, "low": 10, "high": 30})
+    assert "dB" in shown["metrics"]["ms_ssim"]["label"]
+    assert document["curves"]["ms_ssim"]["measured"][0]["qualities"] == [0.9, 0.99, 1.0]
 
 
 def test_report_is_one_file_without_a_network(finished):
