@@ -53,6 +53,9 @@ SURE_GAIN = 0.01
 EMPTY_BITS = 1 / 250
 """A pixel: no codec with latents takes less."""
 
+NEARLY = 1.1
+"""Times the least cost: as good, if the error is less."""
+
 SURELY_LESS = 0.4
 """Of what blocks cost: no codec with latents costs less, so nothing is tried where no loss does."""
 
@@ -112,6 +115,7 @@ class _Trial:
         bits: the codec's own, by area.
         cost: of each area, bits and weighted error.
         total: the same of the file.
+        error: its weighted error alone.
 
     """
 
@@ -120,6 +124,7 @@ class _Trial:
     bits: Tensor
     cost: Tensor
     total: float
+    error: float
 
 
 def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool = True) -> Plan:
@@ -173,7 +178,17 @@ def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool =
         mode = torch.stack([trial.proposal.mode for trial in trials]).gather(0, place)[0]
         if all(not torch.equal(mode, other.proposal.mode) for other in trials):
             trials.append(_try(codec, x, _Proposal(mode, shown), quality, thorough)[0])
-    return min(trials, key=lambda trial: trial.total).plan
+    best = _near_best([(trial.total, trial.error) for trial in trials])
+    return trials[best].plan
+
+
+def _near_best(found: Sequence[tuple[float, float]]) -> int:
+    """The place of the least error among (cost, error) that cost nearly the least.
+
+    A few ways lie far apart in error: the cheapest at each quality would now and then look worse than at a lower one.
+    """
+    least = min(cost for cost, _ in found)
+    return min((error, place) for place, (cost, error) in enumerate(found) if cost <= NEARLY * least)[1]
 
 
 class _BitsMap(Coder):
@@ -219,8 +234,8 @@ def _try(codec: Traversal, x: Tensor, proposal: _Proposal, quality: Tensor, thor
     if plan.areas.tiles:
         cost[mode == LOSSLESS] += 8 * sum(map(len, plan.areas.tiles)) / (mode == LOSSLESS).sum()
     stream = writer.finish()
-    total = 8 * len(stream.data) + float(error.sum())
-    return _Trial(proposal, replace(plan, stream=stream), own.bits, cost, total), x_hat
+    whole = float(error.sum())
+    return _Trial(proposal, replace(plan, stream=stream), own.bits, cost, 8 * len(stream.data) + whole, whole), x_hat
 
 
 def _residual_bits(symbols: Tensor) -> Tensor:
@@ -320,14 +335,12 @@ def _best_version(
     if not drawn.any():
         return pixels, infinite
     mode = torch.where(drawn, LOSSLESS, LATENT)
-    best, least = pixels, torch.inf
-    for colours in (None, *PALETTES):
-        version = pixels if colours is None else _with_few_colours(pixels, drawn, colours)
-        error = rate_weight * _errors(x[0], _shown(version, x))
-        bits = 8 * sum(map(len, PlainAreas.of(mode, version, fast=True).tiles))
-        total = bits + float(error[drawn].sum())
-        if total < least:
-            best, least = version, total
+    versions = [pixels, *(_with_few_colours(pixels, drawn, colours) for colours in PALETTES)]
+    found = []
+    for version in versions:
+        error = rate_weight * float(_errors(x[0], _shown(version, x))[drawn].sum())
+        found.append((8 * sum(map(len, PlainAreas.of(mode, version, fast=True).tiles)) + error, error))
+    best = versions[_near_best(found)]
     together = 8 * sum(map(len, PlainAreas.of(mode, best).tiles))
     each = _lossless_bits(best, drawn)
     cost = each * (together / each[drawn].sum()) + rate_weight * _errors(x[0], _shown(best, x))
