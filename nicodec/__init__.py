@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nicodec.container import Limits
+    from nicodec.control import EncoderControl, Wish
     from nicodec.model import Model
     from nicodec.video import VideoReader, VideoWriter, compress_video, decompress_video
 
 __version__ = "0.1.0"
 __all__ = [
+    "EncoderControl",
     "Info",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
+    "Wish",
     "compress",
     "compress_video",
     "decompress",
@@ -39,8 +42,10 @@ __all__ = [
     "load",
 ]
 _VIDEO = ("VideoReader", "VideoWriter", "compress_video", "decompress_video")
+_CONTROL = ("EncoderControl", "Wish")
 
 DEFAULT_CODEC = "hyperprior"
+DEFAULT_CLIP_CODEC = "video"
 
 
 @dataclass(frozen=True)
@@ -255,13 +260,17 @@ def info(data: Any) -> Info | VideoInfo:
 
 
 def __getattr__(name: str) -> Any:
-    """Names of `nicodec.video`, which loads torch."""
+    """Names of `nicodec.video` and `nicodec.control`, which load torch."""
     if name in _VIDEO:
         from nicodec import video
 
         return getattr(video, name)
+    if name in _CONTROL:
+        from nicodec import control
+
+        return getattr(control, name)
     raise AttributeError(f"module 'nicodec' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_VIDEO})
+    return sorted({*globals(), *_VIDEO, *_CONTROL})
