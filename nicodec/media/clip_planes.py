@@ -57,9 +57,7 @@ def _to_plain_planes(frame: VideoFrame) -> VideoFrame:
     """The frame in planes of Y, U and V (and alpha) of native byte order, without loss of precision."""
     form = frame.format
     if form.is_rgb:
-        return frame.reformat(
-            format="yuv444p16le", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
+        return frame.reformat(format="yuv444p16le", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
     if _is_plain(form):
         return frame
     return frame.reformat(format=_PLAIN.get(form.name, "yuv444p16le"))
@@ -92,17 +90,17 @@ def _quarter(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.
         plane = plane.repeat(2, axis=0)[:rows]
     if plane.shape[1] != columns:
         padded = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
-        smooth = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-        plane = smooth[:, ::2]
+        plane = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:])[:, ::2] * np.float32(0.25)
     if plane.shape[0] != rows:
         even = np.pad(plane, ((0, plane.shape[0] % 2), (0, 0)), mode="edge")
-        plane = (even[::2] + even[1::2]) / 2
+        plane = (even[::2] + even[1::2]) * np.float32(0.5)
     return plane[:rows, :columns]
 
 
 def _to_8_bits(plane: NDArray[np.float32], bits: int, full: bool) -> NDArray[np.uint8]:
     scale = 255 / ((1 << bits) - 1) if full else 1 / (1 << (bits - 8))
-    return np.clip(np.floor(plane * scale + 0.5), 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(np.floor(plane * scale + 0.5), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _plane(plane: Any, bits: int) -> NDArray[Any]:

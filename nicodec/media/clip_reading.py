@@ -77,7 +77,10 @@ class ClipFile:
             self._before: list[ClipItem | VideoFrame] = []
             first = self._first_frame()
         except (av.FFmpegError, OSError, IndexError) as error:
-            raise InputError(f"{self._name}: not a clip that can be read ({_reason(error)}); give another") from error
+            remedy = "give another"
+            if isinstance(opened, _AsItComes):
+                remedy = "MP4 and MOV often have their index at the end: name the file, or pipe .mkv or .y4m"
+            raise InputError(f"{self._name}: not a clip that can be read ({_reason(error)}); {remedy}") from error
         self._turns = -first.rotation // 90 % 4
         self._last_pts: int | None = None
         self.format = self._describe(first)

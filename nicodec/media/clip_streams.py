@@ -22,7 +22,7 @@ def describe(stream: Any) -> Stream:
     """What a .nic file says of PyAV's stream."""
     context = stream.codec_context
     time_base = stream.time_base
-    duration = layout = rate = 0
+    duration, rate, layout = 0, 0, ""
     if stream.type == "audio":
         rate, layout = context.sample_rate or 0, context.layout.name
         units = Fraction(context.frame_size or 0, rate or 1) / time_base
@@ -34,7 +34,7 @@ def describe(stream: Any) -> Stream:
         time_base=time_base,
         extradata=context.extradata or b"",
         sample_rate=rate,
-        layout=layout or "",
+        layout=layout,
         language=stream.language or "",
         disposition=int(stream.disposition),
         packet_duration=duration,

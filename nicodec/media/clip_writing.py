@@ -43,7 +43,9 @@ class Encoder:
 
 LOSSLESS = "ffv1"
 ENCODERS = {
-    "x264": Encoder("libx264", "H.264, plays everywhere; near-transparent (CRF 10)", {"crf": "10", "preset": "medium"}),
+    "x264": Encoder(
+        "libx264", "H.264, plays everywhere; near-transparent (CRF 10)", {"crf": "10", "preset": "medium"}
+    ),
     "x265": Encoder(
         "libx265",
         "HEVC, smaller and slower; near-transparent (CRF 10)",
@@ -247,9 +249,7 @@ def is_pattern(name: str) -> bool:
     return bool(re.search(r"%0?\d*d", name)) and Path(name).suffix.lower() in PICTURE_SUFFIXES
 
 
-def open_sink(
-    target: BinaryIO, suffix: str, form: ClipFormat, encoder: str = DEFAULT_ENCODER
-) -> ClipSink:
+def open_sink(target: BinaryIO, suffix: str, form: ClipFormat, encoder: str = DEFAULT_ENCODER) -> ClipSink:
     """What writes a clip of this format into an open file.
 
     Args:
@@ -267,11 +267,13 @@ def open_sink(
         return Y4mSink(target, form)
     if suffix not in FORMATS:
         known = ", ".join([*FORMATS, Y4M_SUFFIX])
-        raise OutputError(f"{suffix or 'a name without a suffix'}: no clip can be written so; give {known} or %04d.png")
+        raise OutputError(
+            f"{suffix or 'a name without a suffix'}: no clip can be written so; give {known} or %04d.png"
+        )
     return MovieSink(target, form, FORMATS[suffix], encoder)
 
 
-class _av_errors:  # noqa: N801 - reads as a function
+class _av_errors:
     """Turns errors of FFmpeg and of the system into OutputError."""
 
     def __enter__(self) -> None:
@@ -282,13 +284,10 @@ class _av_errors:  # noqa: N801 - reads as a function
             return
         if isinstance(error, (av.FFmpegError, OSError, ValueError)):
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise OutputError(f"the clip cannot be written ({reason}); write .mkv, or choose another folder") from error
+            raise OutputError(
+                f"the clip cannot be written ({reason}); write .mkv, or choose another folder"
+            ) from error
 
 
 def _warn(text: str) -> None:
     warnings.warn(text, LossyConversionWarning, stacklevel=4)
-
-
-
-
-

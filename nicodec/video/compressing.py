@@ -73,7 +73,9 @@ def compress_video(
     """
     if target is None:
         held = io.BytesIO()
-        _compress(source, held, _goal(quality, bitrate, max_bytes, psnr), codec, control, device, watch, stop, options)
+        _compress(
+            source, held, _goal(quality, bitrate, max_bytes, psnr), codec, control, device, watch, stop, options
+        )
         return held.getvalue()
     goal = _goal(quality, bitrate, max_bytes, psnr)
     opened: contextlib.AbstractContextManager[Any] = contextlib.nullcontext(target)

@@ -139,7 +139,7 @@ def _bisect(attempt: Callable[[int], float], wanted: float, start: int) -> int:
 
 def _need_file(job: Job, what: str) -> None:
     if not job.can_reopen:
-        raise InputError(f"{what} takes several passes, and this clip can be read only once; give a file, or a bitrate")
+        raise InputError(f"{what} takes several passes, and this clip is read only once; give a file, or a bitrate")
 
 
 def _try_beginning(job: Job, first: FirstFrames, bits_per_second: float) -> tuple[int, float]:
@@ -205,4 +205,3 @@ class _Known:
     def __iter__(self) -> Iterator[ClipItem]:
         """Give the items."""
         return iter(self.source)
-

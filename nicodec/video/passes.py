@@ -49,7 +49,9 @@ class Job:
         """The source, from its start."""
         return self.reopen()
 
-    def writer(self, file: Any, half_steps: int, form: ClipFormat, extra: EncoderControl | None = None) -> VideoWriter:
+    def writer(
+        self, file: Any, half_steps: int, form: ClipFormat, extra: EncoderControl | None = None
+    ) -> VideoWriter:
         """A writer into `file` whose control is the user's, and `extra`."""
         own = copy.deepcopy(self.control)
         controls = [control for control in (own, extra) if control is not None]
@@ -167,11 +169,11 @@ class Costs(EncoderControl):
 class Nowhere:
     """A file that only counts its bytes."""
 
-    bytes: int = 0
+    size: int = 0
 
     def write(self, data: bytes) -> int:
         """Count the bytes."""
-        self.bytes += len(data)
+        self.size += len(data)
         return len(data)
 
 
@@ -183,7 +185,7 @@ def measure(job: Job, half_steps: int, items: FrameSource, what: str) -> tuple[C
             writer.write(item)
             if isinstance(item, PlanarFrame):
                 job.tell(what, writer, items.format, float(item.pts * items.format.time_base))
-    return costs, nowhere.bytes
+    return costs, nowhere.size
 
 
 class Psnr:

@@ -314,4 +314,3 @@ def first_frame(data: bytes, limits: container.Limits = container.DEFAULT_LIMITS
     for frame in VideoReader(io.BytesIO(data), limits=limits):
         return frame
     raise CorruptError("the clip has no frames; fetch or copy it again")
-
