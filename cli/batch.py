@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nicodec import Info, VideoInfo, jobs
+from nicodec import jobs
 from nicodec.errors import LimitError, NicodecError
 from nicodec_cli import console
 from nicodec_cli.tasks import Task, problem_with, refuse_terminal, write_output
@@ -46,22 +46,6 @@ class Done:
     quality: float
     seconds: float
     frames: int = 1
-
-    @classmethod
-    def of_clip(cls, data: bytes, about: Info | VideoInfo, *, bytes_in: int, seconds: float) -> Done:
-        """What came out of a clip, of whose .nic file this is told."""
-        assert isinstance(about, VideoInfo)
-        return cls(
-            data=data,
-            bytes_in=bytes_in,
-            bytes_out=len(data),
-            nic_bytes=about.file_bytes,
-            width=about.width,
-            height=about.height,
-            quality=about.quality,
-            seconds=seconds,
-            frames=about.frames,
-        )
 
     @property
     def pixels(self) -> int:
@@ -153,8 +137,9 @@ def run_tasks(
 
 
 def _write(task: Task, done: Done, *, overwrite: bool, make_folders: bool) -> Done | Failed:
+    if done.data is None:  # a clip, which was written as it came
+        return done
     try:
-        assert done.data is not None
         write_output(task, done.data, overwrite=overwrite, make_folders=make_folders)
     except (NicodecError, OSError) as error:
         if isinstance(error, BrokenPipeError):

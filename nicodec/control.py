@@ -1,7 +1,7 @@
 """What steers an encoder of clips, frame by frame: rate control, and strategies that users bring.
 
-A decoder knows nothing of it. Before each frame is coded, the control says what it wishes for it: more or less quality,
-a key frame, a map of where an error counts.
+A decoder knows nothing of it. Before each frame is coded, the control says what it wishes for it: more or less
+quality, a key frame, a map of where an error counts.
 
     class Sharper(nicodec.EncoderControl):
         def wish(self, frame, spent):

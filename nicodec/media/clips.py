@@ -17,6 +17,9 @@ from nicodec.media.clip_planes import PlanarFrame, planar_from_rgb, to_rgb
 __all__ = ["ClipFormat", "ClipItem", "FrameList", "FrameSource", "PlanarFrame", "from_rgb", "planar_of", "to_rgb"]
 
 
+BT709 = Colour(primaries=1, transfer=1, matrix=1)
+
+
 @dataclass(frozen=True)
 class ClipFormat:
     """What is known of a clip before its first frame.
@@ -37,7 +40,7 @@ class ClipFormat:
     height: int
     time_base: Fraction = Fraction(1, 25)
     rate: Fraction | None = Fraction(25)
-    colour: Colour = Colour(primaries=1, transfer=1, matrix=1)
+    colour: Colour = BT709
     sample_aspect: Fraction = Fraction(1)
     streams: tuple[Stream, ...] = ()
     frames: int | None = None
