@@ -1,4 +1,4 @@
-"""Clips of `nicodec compress` and `nicodec decompress`: written and read as they come, with a line that tells how far.
+"""Clips of `nicodec compress` and `nicodec decompress`: written and read as they come, with a line on how far it is.
 
 Ctrl-C while a clip is compressed ends it there, whole.
 """

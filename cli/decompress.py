@@ -94,8 +94,8 @@ def decompress(
         format = format.lower().lstrip(".")
         if f".{format}" not in (*PICTURE_SUFFIXES, *CLIP_OUTPUTS):
             raise UsageError(
-                f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm, or for clips "
-                "mkv, mp4, mov or y4m"
+                f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm; "
+                "for clips mkv, mp4, mov or y4m"
             )
     tasks = plan(
         inputs,
@@ -139,7 +139,7 @@ def decompress(
         processes=jobs,
         overwrite=force,
         quiet=quiet,
-        make_folders=recursive,
+        make_folders=recursive or (target is not None and "%" in target.name),
         cluster=cluster,
     )
     raise typer.Exit(code)

@@ -52,7 +52,7 @@ ENCODERS = {
         {"crf": "10", "preset": "medium", "x265-params": "log-level=error"},
     ),
     LOSSLESS: Encoder(
-        "ffv1", "FFV1, without loss", {"level": "3", "slices": "4", "slicecrc": "1"}, ("matroska", "mov"), True
+        "ffv1", "FFV1, without loss", {"level": "3", "slices": "4", "slicecrc": "1"}, ("matroska",), True
     ),
 }
 """By name; the first is the default."""
