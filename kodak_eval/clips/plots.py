@@ -97,4 +97,5 @@ def plot_time(results: ClipResults, clip: str, shown: Sequence[ClipMeasurement],
         lower.set_yscale("log")
         lower.set_ylabel("bits of the frame")
         lower.set_xlabel("frame")
+        lower.xaxis.get_major_locator().set_params(integer=True)
     return paths

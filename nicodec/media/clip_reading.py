@@ -74,6 +74,7 @@ class ClipFile:
             self._stream.thread_type = "SLICE" if isinstance(opened, _AsItComes) else "AUTO"
             self._copied = [stream for stream in self._container.streams if self._is_copied(stream)]
             self._packets = self._container.demux([self._stream, *self._copied])
+            self._items = self._demuxed()  # one walk for all: a packet may give several frames
             self._before: list[ClipItem | VideoFrame] = []
             first = self._first_frame()
         except (av.FFmpegError, OSError, IndexError) as error:
@@ -97,7 +98,7 @@ class ClipFile:
 
     def _first_frame(self) -> VideoFrame:
         """The first frame; it and what came before it wait in `_before`."""
-        for item in self._demuxed():
+        for item in self._items:
             self._before.append(item)
             if isinstance(item, VideoFrame):
                 return item
@@ -179,7 +180,7 @@ class ClipFile:
     def _all_demuxed(self) -> Iterator[Any]:
         yield from self._before
         self._before = []
-        yield from self._demuxed()
+        yield from self._items
 
     def _check(self, frame: VideoFrame, number: int) -> None:
         if frame.interlaced_frame:

@@ -31,6 +31,7 @@ class Encoder:
         options: FFmpeg's, of the codec.
         formats: FFmpeg's names of the formats that hold it.
         odd_sizes: whether 4:2:0 may have an odd side.
+        keeps_aspect: whether the pixels' aspect is in what it gives; PyAV writes it nowhere else.
 
     """
 
@@ -39,6 +40,7 @@ class Encoder:
     options: dict[str, str] = field(default_factory=dict)
     formats: tuple[str, ...] = ("matroska", "mp4", "mov")
     odd_sizes: bool = False
+    keeps_aspect: bool = True
 
 
 LOSSLESS = "ffv1"
@@ -51,9 +53,7 @@ ENCODERS = {
         "HEVC, smaller and slower; near-transparent (CRF 10)",
         {"crf": "10", "preset": "medium", "x265-params": "log-level=error"},
     ),
-    LOSSLESS: Encoder(
-        "ffv1", "FFV1, without loss", {"level": "3", "slices": "4", "slicecrc": "1"}, ("matroska",), True
-    ),
+    LOSSLESS: Encoder("ffv1", "FFV1, without loss", {"level": "3", "slicecrc": "1"}, ("matroska",), True, False),
 }
 """By name; the first is the default."""
 
@@ -107,6 +107,8 @@ class MovieSink:
             raise OutputError(f"{encoder} does not go into {container}; write {names}")
         self._form = form
         self._durations: dict[int, int] = {}
+        if form.sample_aspect != 1 and not chosen.keeps_aspect:
+            _warn(f"{encoder} does not keep that pixels are {form.sample_aspect} as wide as high; x264 does")
         self._to_full_chroma = not chosen.odd_sizes and bool(form.width % 2 or form.height % 2)
         with _av_errors():
             self._container: Any = av.open(target, "w", format=container)
