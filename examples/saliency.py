@@ -1,7 +1,7 @@
 """Spend bits where people look, without a network: python saliency.py IN OUT.nic [--bitrate B] [--codec NAME].
 
-What stands out in a frame is what its spectrum does not expect (the spectral residual of Hou and Zhang, 2007), and what
-moves. Both are computed on a small copy of the frame; the encoder is told, the decoder need not know.
+What stands out in a frame is what its spectrum does not expect (the spectral residual of Hou and Zhang, 2007), and
+what moves. Both are computed on a small copy of the frame; the encoder is told, the decoder need not know.
 """
 
 from __future__ import annotations

@@ -139,6 +139,9 @@ class BitrateControl(EncoderControl):
     Without a plan it goes by what the frames so far cost, and needs no second look at the clip. With one it spreads
     the bits as a constant quality would, and corrects what the plan did not foresee.
 
+    Attributes:
+        reached: bits a second of the whole clip, once it is finished.
+
     Args:
         bits_per_second: of the frames' packets.
         plan: what a first pass found.
@@ -156,12 +159,14 @@ class BitrateControl(EncoderControl):
     ) -> None:
         self._known_seconds = seconds
         self._rate = bits_per_second
+        self.reached: float | None = None
         self._plan = plan
         self._doubling = plan.doubling if plan else doubling
         self._quality = 0
         self._time_base, self._frame_time = 1.0, 1 / 30
         self._seconds: float | None = None
         self._first: int | None = None
+        self._last_time = 0.0
         self._last_wish: int | None = None
         self._wishes: dict[int, int] = {}
         self._recent: deque[tuple[float, bool]] = deque(maxlen=100)
@@ -181,13 +186,19 @@ class BitrateControl(EncoderControl):
             bits = 8 * coded.bytes / 2 ** (self._wishes.pop(coded.pts, 0) / self._doubling)
             self._recent.append((bits, coded.is_key))
         self._first = frame.pts if self._first is None else self._first
-        seconds = (frame.pts - self._first) * self._time_base
+        seconds = self._last_time = (frame.pts - self._first) * self._time_base
         change = self._planned(spent) if self._plan else self._followed(seconds, spent)
         wish = self._limited(change)
         self._wishes[frame.pts] = self._last_wish = wish
         if self._plan:
             self._left -= self._plan.costs.get(frame.pts, 0.0)
         return Wish(wish)
+
+    def finish(self, spent: Spent) -> None:
+        """See `EncoderControl.finish`."""
+        if spent.frames > 1:
+            lasts = self._last_time * spent.frames / (spent.frames - 1)
+            self.reached = 8 * spent.bytes / max(1e-9, lasts)
 
     def _planned(self, spent: Spent) -> float:
         """The change by which what is left of the plan costs what is left of the budget."""

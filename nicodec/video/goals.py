@@ -6,6 +6,7 @@ import dataclasses
 import math
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 from nicodec.control import DOUBLING, HORIZON, BitrateControl, Plan, doubling_of
 from nicodec.errors import InputError, QualityError
 from nicodec.media.clips import ClipFormat, ClipItem, FrameSource
+from nicodec.media.picture import LossyConversionWarning
 from nicodec.quality import HALF_STEPS_MAX
 from nicodec.video.passes import Costs, FirstFrames, Job, begin, encode_all, measure, measure_psnr
 
@@ -24,6 +26,9 @@ TRIALS = 5
 
 CLOSE = 0.08
 """A trial's rate may differ so much: in parts, as a natural logarithm."""
+
+MISS = 0.05
+"""A bit-rate that differs by more is told of."""
 
 AIM = 0.985
 """Of a size, what the second pass aims at."""
@@ -58,11 +63,23 @@ def encode_by_bitrate(job: Job, file: Any, bits_per_second: float) -> None:
     start = begin(job.source())
     half_steps, doubling = _try_beginning(job, FirstFrames(start), bits_per_second)
     if not job.can_reopen:
-        encode_all(job, file, half_steps, start, BitrateControl(bits_per_second, doubling=doubling))
+        control = BitrateControl(bits_per_second, doubling=doubling)
+        encode_all(job, file, half_steps, start, control)
+        _tell_of_miss(control, bits_per_second)
         return
     costs, _ = measure(job, half_steps, start, "first pass")
     seconds = _seconds(costs, start.format)
-    _second_pass(job, file, half_steps, costs, doubling, bits_per_second * seconds, seconds)
+    control = _second_pass(job, file, half_steps, costs, doubling, bits_per_second * seconds, seconds)
+    _tell_of_miss(control, bits_per_second)
+
+
+def _tell_of_miss(control: BitrateControl, wanted: float) -> None:
+    """Warn where the rate was not kept, as where quality 0 costs more, or quality 100 less."""
+    reached = control.reached
+    if reached is not None and abs(reached / wanted - 1) > MISS:
+        text = f"the bit-rate is {reached / 1000:.0f} kbit/s, {wanted / 1000:.0f} were asked for: "
+        why = "quality 0 costs as much" if reached > wanted else "quality 100 needs no more"
+        warnings.warn(f"{text}the clip is short, or {why}", LossyConversionWarning, stacklevel=4)
 
 
 def encode_by_size(job: Job, file: BinaryIO, max_bytes: int) -> None:
@@ -184,15 +201,17 @@ def _seconds(costs: Costs, form: ClipFormat) -> float:
 
 def _second_pass(
     job: Job, file: Any, half_steps: int, costs: Costs, doubling: float, bits: float, seconds: float
-) -> None:
-    """Write the clip with so many bits in its frames."""
+) -> BitrateControl:
+    """Write the clip with so many bits in its frames; return the control that saw to it."""
     change = doubling * math.log2(max(1.0, bits) / max(1.0, sum(costs.bits.values())))
     base = max(0, min(HALF_STEPS_MAX, round(half_steps + change)))
     scale = 2 ** ((base - half_steps) / doubling)
     plan = Plan({pts: cost * scale for pts, cost in costs.bits.items()}, doubling)
     source = job.source()
     form = dataclasses.replace(source.format, frames=len(costs.bits))
-    encode_all(job, file, base, _Known(form, source), BitrateControl(bits / seconds, plan, seconds=seconds))
+    control = BitrateControl(bits / seconds, plan, seconds=seconds)
+    encode_all(job, file, base, _Known(form, source), control)
+    return control
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from nicodec.container import ClipReader, FramePacket
 from nicodec.control import Spent, Together
 from nicodec.errors import InputError, QualityError
 from nicodec.media.clips import FrameList, PlanarFrame, from_rgb
+from nicodec.media.picture import LossyConversionWarning
 from nicodec.video import VideoReader
 from nicodec.video.passes import Psnr
 
@@ -51,7 +52,7 @@ def rate_of(data: bytes | None) -> float:
     return 25 * 8 * sum(len(frame.data) for frame in frames) / len(frames)
 
 
-@pytest.mark.parametrize("rate", [500_000, 900_000])
+@pytest.mark.parametrize("rate", [300_000, 500_000])
 def test_bitrate_of_a_file(file: str, toy: str, rate: float) -> None:
     assert abs(rate_of(nicodec.compress_video(file, bitrate=rate, codec=toy)) / rate - 1) < 0.05
 
@@ -59,8 +60,13 @@ def test_bitrate_of_a_file(file: str, toy: str, rate: float) -> None:
 @pytest.mark.parametrize("hold", [1, 8])
 def test_bitrate_of_a_pipe_in_one_pass(file: str, toy: str, hold: int) -> None:
     with open(file, "rb") as pipe:
-        data = nicodec.compress_video(pipe, bitrate=700_000, codec=toy, hold=hold)
-    assert abs(rate_of(data) / 700_000 - 1) < 0.05
+        data = nicodec.compress_video(pipe, bitrate=450_000, codec=toy, hold=hold)
+    assert abs(rate_of(data) / 450_000 - 1) < 0.05
+
+
+def test_a_rate_that_cannot_be_is_told(file: str, toy: str) -> None:
+    with pytest.warns(LossyConversionWarning, match="quality 100 needs no more"):
+        nicodec.compress_video(file, bitrate=5_000_000, codec=toy)
 
 
 def test_size_is_not_exceeded(file: str, toy: str) -> None:
@@ -116,7 +122,7 @@ def test_a_users_control_is_followed(noisy: FrameList, toy: str) -> None:
             writer.write(frame)
     packets = [item for item in ClipReader(io.BytesIO(held.getvalue())) if isinstance(item, FramePacket)]
     assert {p.number for p in packets if p.is_key} >= set(range(0, 60, 7))
-    usual = np.mean([len(p.data) for p in packets[20:50] if not p.is_key])
+    usual = np.mean([len(p.data) for p in packets[42:50] if not p.is_key])
     assert np.mean([len(p.data) for p in packets[52:] if not p.is_key]) > 1.1 * usual
     assert [spent.frames for spent in control.spent] == list(range(61))
     assert sum(len(spent.new) for spent in control.spent) == 60

@@ -1,4 +1,4 @@
-"""Clips that are cut short or altered: an error, or with `partial` whole frames alone, and what is missing is named."""
+"""Clips that are cut short or altered: an error, or with `partial` whole frames, and the missing are named."""
 
 from __future__ import annotations
 
