@@ -135,8 +135,7 @@ def compress_clip(task: Task, request: Request) -> Done:
         NicodecError: as `nicodec.compress_video` does.
 
     """
-    import nicodec
-    from nicodec import container
+    from nicodec import container, video
     from nicodec_cli.batch import Done
 
     start = time.perf_counter()
@@ -145,7 +144,7 @@ def compress_clip(task: Task, request: Request) -> Done:
         _Interrupt(request.streams) as interrupt,
         Line(task.source_name, request.shows) as line,
     ):
-        nicodec.compress_video(
+        video.compress_video(
             _source(task),
             target,
             request.quality,
@@ -347,8 +346,7 @@ def decompress_clip(task: Task, output: ClipOutput, *, limits: Limits, partial: 
         NicodecError: as `nicodec.decompress_video` does.
 
     """
-    import nicodec
-    from nicodec import container
+    from nicodec import container, video
     from nicodec.media.clip_writing import is_pattern
     from nicodec_cli.batch import Done
 
@@ -370,7 +368,7 @@ def decompress_clip(task: Task, output: ClipOutput, *, limits: Limits, partial: 
             else stack.enter_context(_opened_target(task, output.streams, output.overwrite, output.make_folders))
         )
         held = io.BytesIO()
-        frames = nicodec.decompress_video(
+        frames = video.decompress_video(
             source,
             pattern or target or held,
             encoder=output.encoder,

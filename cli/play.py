@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from nicodec.errors import NicodecError
-from nicodec_cli import options
+from nicodec_cli import console, options
 from nicodec_cli.tasks import STREAM
 
 PLAYERS = {
@@ -45,9 +46,12 @@ def play(
     with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         try:
-            nicodec.decompress_video(
-                source, process.stdin, encoder="ffv1", format="mkv", partial=partial, device=device
-            )
+            with warnings.catch_warnings(record=True) as caught:
+                nicodec.decompress_video(
+                    source, process.stdin, encoder="x264-fast", format="mkv", partial=partial, device=device
+                )
+            for text in caught:
+                console.warning(str(text.message))
             process.stdin.close()
         except (BrokenPipeError, NicodecError, KeyboardInterrupt) as error:
             process.terminate()

@@ -53,6 +53,11 @@ ENCODERS = {
         "HEVC, smaller and slower; near-transparent (CRF 10)",
         {"crf": "10", "preset": "medium", "x265-params": "log-level=error"},
     ),
+    "x264-fast": Encoder(
+        "libx264",
+        "H.264 without delay, for players that take it as it comes",
+        {"crf": "10", "preset": "ultrafast", "tune": "zerolatency"},
+    ),
     LOSSLESS: Encoder("ffv1", "FFV1, without loss", {"level": "3", "slicecrc": "1"}, ("matroska",), True, False),
 }
 """By name; the first is the default."""
