@@ -46,6 +46,7 @@ def run_tasks(
     quiet: bool,
     cluster: str | None = None,
     pixels: Callable[[Task], int | None],
+    bar: bool = True,
     remedies: dict[str, str] | None = None,
 ) -> int:
     """Do every task of a plan, write the outputs, and report on standard error.
@@ -59,6 +60,7 @@ def run_tasks(
         quiet: whether errors and warnings are all that is said.
         cluster: where tasks are done instead, as `nicodec.jobs.run` takes it; files are written here.
         pixels: of a task's picture, as far as that can be told at once; by them progress is measured.
+        bar: whether progress is shown here; clips show their own.
         remedies: what can be done with files that a folder's run leaves out, by kind.
 
     Returns:
@@ -83,8 +85,8 @@ def run_tasks(
             failed = results[task] = _failed(problem, task, task.target_name)
             console.error(failed.message)
     with (
-        Bar(ready, pixels, shown=not quiet) as bar,
-        contextlib.closing(_outcomes(ready, work, processes, cluster, bar)) as outcomes,
+        Bar(ready, pixels, shown=bar and not quiet) as shown,
+        contextlib.closing(_outcomes(ready, work, processes, cluster, shown)) as outcomes,
     ):
         for task, outcome in outcomes:
             result = outcome.result
@@ -97,14 +99,15 @@ def run_tasks(
             elif result.grew:
                 console.warning(grown(task, result))
             results[task] = result
-            bar.finish(task)
+            shown.finish(task)
     report(plan, {task: results[task] for task in tasks}, time.perf_counter() - start, quiet, remedies or {})
     return _exit_code(list(results.values())) or int(bool(plan.found.unreadable))
 
 
 def _write(task: Task, done: Done, *, overwrite: bool, make_folders: bool) -> Done | Failed:
+    if done.data is None:  # a clip, which was written as it came
+        return done
     try:
-        assert done.data is not None
         write_output(task, done.data, overwrite=overwrite, make_folders=make_folders)
     except (NicodecError, OSError) as error:
         if isinstance(error, BrokenPipeError):

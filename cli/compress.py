@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nicodec import DEFAULT_CODEC
+from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC
 from nicodec_cli import options
 from nicodec_cli.console import UsageError
 from nicodec_cli.family_options import check_family_flags
@@ -50,6 +50,11 @@ class Request:
         max_pixels: largest picture that is read; None for no limit.
         options: of the codec's encoder, by name.
         preview: folder for pictures of a long encode; None for none.
+        bitrate: bits a second of a clip's frames.
+        shows: whether a line tells how far a clip is.
+        streams: whether a clip is written as it comes; else its bytes are handed back.
+        overwrite: whether an existing file may be replaced by a clip that is written so.
+        make_folders: whether its folder is made.
 
     """
 
@@ -63,6 +68,11 @@ class Request:
     max_pixels: int | None
     options: dict[str, Any] = field(default_factory=dict)
     preview: Path | None = None
+    bitrate: float | None = None
+    shows: bool = False
+    streams: bool = False
+    overwrite: bool = False
+    make_folders: bool = False
 
     def watch(self, task: Task, tell: Tell | None) -> Watch | None:
         """What shows how the encode of a task goes; None where nothing is to be shown."""
@@ -123,9 +133,19 @@ def compress(
     psnr: Annotated[
         float | None, typer.Option("--psnr", metavar="D", help="Smallest file of at least D decibels.")
     ] = None,
+    bitrate: Annotated[
+        str | None,
+        typer.Option("--bitrate", metavar="RATE", help="Clips: bits a second of the frames: 500k, 1.5M, 250000."),
+    ] = None,
     codec: Annotated[
-        str, typer.Option("--codec", metavar="NAME", help="Model: a name of `nicodec models`, or a folder.")
-    ] = DEFAULT_CODEC,
+        str | None,
+        typer.Option(
+            "--codec",
+            metavar="NAME",
+            help="Model: a name of `nicodec models`, or a folder.",
+            show_default=f"{DEFAULT_CODEC}, of clips {DEFAULT_CLIP_CODEC}",
+        ),
+    ] = None,
     strip: Annotated[
         list[Strippable] | None,
         typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
@@ -147,13 +167,17 @@ def compress(
 ) -> None:
     """Compress pictures, or clips, into .nic files.
 
-    Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size and
-    --psnr. A folder given with -r keeps its tree below the folder of -o; what is left out of it is counted by kind.
+    Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size,
+    --psnr and --bitrate. A folder given with -r keeps its tree below the folder of -o; what is left out of it is
+    counted by kind.
     """
     from nicodec.zoo import find_model
     from nicodec_cli.batch import run_tasks
+    from nicodec_cli.clips import are_clips, is_for_clips, parse_bitrate, refuse_goals_of_other_medium
     from nicodec_cli.tasks import plan
 
+    if codec is None:
+        codec = DEFAULT_CLIP_CODEC if are_clips(inputs) else DEFAULT_CODEC
     request = Request(
         quality=options.check_quality(quality),
         bpp=_positive("--bpp", bpp),
@@ -165,8 +189,13 @@ def compress(
         max_pixels=_pixel_limit(max_pixels),
         options=given or {},
         preview=preview,
+        bitrate=None if bitrate is None else parse_bitrate(bitrate),
+        streams=jobs == 1 and cluster is None,
+        shows=jobs == 1 and cluster is None and not quiet,
+        overwrite=force,
+        make_folders=recursive,
     )
-    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr}
+    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr, "--bitrate": bitrate}
     wanted = [name for name, value in goals.items() if value is not None]
     if len(wanted) > 1:
         raise UsageError(f"{' and '.join(wanted)} contradict each other; give one of them")
@@ -186,6 +215,7 @@ def compress(
         kind="pictures or clips",
     )
     check_family_flags(codec, request.options)
+    refuse_goals_of_other_medium(codec, bpp=bpp, bitrate=bitrate)
     work = partial(compress_task, request=request)
     code = run_tasks(
         planned,
@@ -196,6 +226,7 @@ def compress(
         quiet=quiet,
         cluster=cluster,
         pixels=_pixels,
+        bar=not is_for_clips(codec),
         remedies=REMEDIES,
     )
     raise typer.Exit(code)
@@ -231,11 +262,10 @@ def _is_picture(path: Path) -> bool:
 
 def _is_input_of(codec: str) -> Callable[[Path], bool]:
     """Whether a file of a folder is a picture or, for a codec of clips, a clip."""
-    from nicodec.codecs import family
     from nicodec.media.suffixes import CLIP_SUFFIXES
-    from nicodec.zoo import family_of, find_model
+    from nicodec_cli.clips import is_for_clips
 
-    if family(family_of(find_model(codec))).medium == "clip":
+    if is_for_clips(codec):
         return lambda path: path.suffix.lower() in CLIP_SUFFIXES
     return _is_picture
 
@@ -251,15 +281,14 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
     import time
 
     from nicodec import container, media
-    from nicodec.codecs import family
-    from nicodec.zoo import family_of, find_model
+    from nicodec_cli.clips import compress_clip, is_for_clips
     from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
     start = time.perf_counter()
+    if is_for_clips(request.codec):
+        return compress_clip(task, request)
     raw = read_input(task)
-    if family(family_of(find_model(request.codec))).medium == "clip":
-        return _compress_clip(raw, request)
     if task.source is not None:
         media.refuse_clip(task.source)
     picture = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels)
@@ -287,18 +316,3 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
         quality=container.read_header(data, container.Limits(0, 0)).quality / 2,
         seconds=seconds + time.perf_counter() - start,
     )
-
-
-def _compress_clip(raw: bytes, request: Request) -> Done:
-    import time
-
-    import nicodec
-    from nicodec_cli.reports import Done
-
-    if request.bpp is not None or request.max_bytes is not None or request.psnr is not None:
-        raise UsageError("clips are compressed by quality; give -q in place of --bpp, --size or --psnr")
-    start = time.perf_counter()
-    quality = 50 if request.quality is None else request.quality
-    data = nicodec.compress_video(raw, None, quality, codec=request.codec, device=request.device, **request.options)
-    assert data is not None
-    return Done.of_clip(data, nicodec.info(data), bytes_in=len(raw), seconds=time.perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nicodec_cli import options
+from nicodec_cli.clips import CLIP_OUTPUTS, ClipOutput, decompress_clip, is_clip
 from nicodec_cli.console import UsageError
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
-    from nicodec.container import Limits
     from nicodec_cli.progress import Tell
     from nicodec_cli.reports import Done
 
@@ -63,6 +64,15 @@ def decompress(
         bool,
         typer.Option("--partial", help="Decode what is whole of a damaged file of packets.", show_default=False),
     ] = False,
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="NAME", help="Clips: x264, x265 (both near-transparent) or ffv1.")
+    ] = "x264",
+    lossless_out: Annotated[
+        bool,
+        typer.Option(
+            "--lossless-out", help="Clips: the same as --encoder ffv1, for .mkv and .mov.", show_default=False
+        ),
+    ] = False,
     recursive: options.Recursive = False,
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
@@ -74,7 +84,7 @@ def decompress(
 ) -> None:
     """Decompress .nic files into pictures or clips.
 
-    Clips become .mkv files.
+    Clips become .mkv, .mp4, .mov or .y4m files, numbered pictures (-o frames/%04d.png), or y4m on standard output.
 
     Nothing is written unless the decoder's symbols are those of the encoder. JPEG and AVIF are written at
     quality 95, all else without loss. A folder given with -r keeps its tree below the folder of -o.
@@ -89,14 +99,15 @@ def decompress(
             raise UsageError(f"{text}: no such file; if it is the output, name it with -o {text}")
     if format is not None:
         format = format.lower().lstrip(".")
-        if f".{format}" not in PICTURE_SUFFIXES:
+        if f".{format}" not in (*PICTURE_SUFFIXES, *CLIP_OUTPUTS):
             raise UsageError(
-                f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm"
+                f"--format {format}: cannot be written; give png, jpg, webp, avif, tiff, jp2, bmp or ppm; "
+                "for clips mkv, mp4, mov or y4m"
             )
     planned = plan(
         inputs,
         output,
-        suffix=lambda path: CLIP_SUFFIX if _is_clip(path) else f".{format or DEFAULT_FORMAT}",
+        suffix=lambda path: CLIP_SUFFIX if is_clip(path) else f".{format or DEFAULT_FORMAT}",
         recursive=recursive,
         wanted=lambda path: path.suffix.lower() == SUFFIX,
         kind=f"{SUFFIX} files",
@@ -106,7 +117,7 @@ def decompress(
         format is None
         and target is not None
         and not is_device(target)
-        and target.suffix.lower() not in (*PICTURE_SUFFIXES, CLIP_SUFFIX)
+        and target.suffix.lower() not in (*PICTURE_SUFFIXES, *CLIP_OUTPUTS)
     ):
         what = f"{target.suffix} pictures cannot be written" if target.suffix else "no folder, and has no suffix"
         raise UsageError(f"-o {output}: {what}; give a name such as {target.with_suffix('.png')}")
@@ -121,7 +132,17 @@ def decompress(
         partial=partial,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
+        clip=ClipOutput(
+            encoder="ffv1" if lossless_out else encoder,
+            format=format,
+            streams=jobs == 1 and cluster is None,
+            shows=jobs == 1 and cluster is None and not quiet,
+            overwrite=force,
+            make_folders=recursive,
+        ),
     )
+    if target is not None and "%" in target.name:  # numbered pictures of a clip
+        planned = dataclasses.replace(planned, make_folders=True)
     code = run_tasks(
         planned,
         work,
@@ -131,35 +152,9 @@ def decompress(
         quiet=quiet,
         cluster=cluster,
         pixels=_pixels,
+        bar=not any(task.source is not None and is_clip(task.source) for task in planned.tasks),
     )
     raise typer.Exit(code)
-
-
-def _is_clip(path: Path) -> bool:
-    from nicodec import container
-    from nicodec.errors import NicodecError
-
-    try:
-        with path.open("rb") as file:
-            return container.read_kind(file.read(5)) == container.Kind.CLIP
-    except (OSError, NicodecError):
-        return False  # reading it says it better
-
-
-def _decompress_clip(task: Task, raw: bytes, limits: Limits, device: str) -> Done:
-    import io
-    import time
-
-    import nicodec
-    from nicodec_cli.reports import Done
-
-    if task.target is not None and task.target.suffix.lower() != CLIP_SUFFIX:
-        raise UsageError(f"{task.target}: clips are written as {CLIP_SUFFIX}; give such a name")
-    start = time.perf_counter()
-    out = io.BytesIO()
-    nicodec.decompress_video(raw, out, limits=limits, device=device)
-    seconds = time.perf_counter() - start
-    return Done.of_clip(out.getvalue(), nicodec.info(raw), bytes_in=len(raw), seconds=seconds)
 
 
 def _pixels(task: Task) -> int | None:
@@ -186,6 +181,7 @@ def decompress_task(
     partial: bool = False,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
+    clip: ClipOutput | None = None,
 ) -> Done:
     """Decompress the .nic file of a task.
 
@@ -198,6 +194,7 @@ def decompress_task(
         partial: decode what is whole of a damaged file of packets.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
+        clip: how a clip is written.
 
     Raises:
         NicodecError: as `nicodec.decompress` does.
@@ -211,10 +208,10 @@ def decompress_task(
     from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
-    raw = read_input(task)
     limits = container.Limits(pixels=max_pixels)
-    if container.read_kind(raw) == container.Kind.CLIP:
-        return _decompress_clip(task, raw, limits, device)
+    if clip is not None and is_clip(task.source):
+        return decompress_clip(task, clip, limits=limits, partial=partial, device=device)
+    raw = read_input(task)
     stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
     header = stored.header
     model = options.load_model(header.model, device)

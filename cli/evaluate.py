@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC
 from nicodec_cli import console, options
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ STEPS = {
 }
 """What the progress bar says."""
 
+
+MOST_CLIPS_SHOWN = 4
+"""Clips in the player of a report: each is in it once for every codec."""
 
 WIDTH = 150
 """Columns of the tables where the output is no terminal."""
@@ -56,8 +60,13 @@ def evaluate(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="nicodec's model among the default codecs.")
-    ] = "hyperprior",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="nicodec's model among the default codecs.",
+            show_default=f"{DEFAULT_CODEC}, of clips {DEFAULT_CLIP_CODEC}",
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,7 +111,15 @@ def evaluate(
     ] = False,
     cluster: options.Cluster = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="Take the first pictures only; 0: all.")] = 0,
-    video: Annotated[bool, typer.Option("--video", help="Evaluate clips.")] = False,
+    video: Annotated[
+        bool,
+        typer.Option(
+            "--video", help="SET is a folder of clips: .mkv, .mp4, .y4m, or raw NAME_WxH.yuv; see docs/clips.md."
+        ),
+    ] = False,
+    frames: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --video: the first frames of each clip; 0: all.")
+    ] = 0,
 ) -> None:
     """Measure rate and distortion beside JPEG, WebP, AVIF, JPEG XL, HEVC and AV1, and write a report.
 
@@ -118,9 +135,30 @@ def evaluate(
     if not screen.is_terminal:
         screen = Console(width=WIDTH)
     if video:
-        from kodak_eval.video import evaluate_clips
+        from kodak_eval.clips.evaluation import ClipOptions, anchor_of
+        from kodak_eval.clips.evaluation import evaluate as evaluate_clips
+        from nicodec_cli.evaluate_clips import report_clips
 
-        evaluate_clips(folder or Path(dataset), output or Path("runs/eval-video"))
+        clip_options = ClipOptions(
+            folder=folder or Path(dataset),
+            output=output or Path("runs") / f"eval-{Path(dataset).resolve().name}",
+            cache=cache or default_folder(),
+            codecs=tuple(codec or ()),
+            model=model or DEFAULT_CLIP_CODEC,
+            metrics=tuple(metric) if metric else None,
+            processes=processes,
+            cluster=cluster,
+            anchor=anchor,
+            viewer_clips=min(viewer, MOST_CLIPS_SHOWN),
+            viewer_bpp=viewer_bpp,
+            limit=limit,
+            frames=frames,
+        )
+        with _Progress(screen) as progress:
+            found, files = evaluate_clips(clip_options, progress=progress)
+        report_clips(screen, found, files, anchor_of(found, anchor))
+        if all(m.error for m in found.measurements):
+            raise EvaluationError(f"none of {len(found.measurements)} measurements succeeded; see above")
         return
     with _Progress(screen) as progress:
         pictures = evaluation.open_dataset(dataset, folder, fetch=download, limit=limit, progress=progress)
@@ -130,7 +168,7 @@ def evaluate(
             cache=cache or default_folder(),
             output=output or Path("runs") / f"eval-{Path(dataset).resolve().name}",
             codecs=tuple(codec or ()),
-            model=model,
+            model=model or DEFAULT_CODEC,
             metrics=tuple(metric) if metric else None,
             processes=processes,
             cluster=cluster,

@@ -23,13 +23,14 @@ def info(
     from pathlib import Path
 
     import nicodec
+    from nicodec_cli.clip_words import existing
     from nicodec_cli.tasks import STREAM, Task, read_input
 
     codes = set()
     for number, name in enumerate(files):
         task = Task(None if name == STREAM else Path(name), None)
         try:
-            found = nicodec.info(read_input(task))
+            found = nicodec.info(read_input(task) if task.source is None else existing(task.source))
         except nicodec.errors.NicodecError as error:
             console.error(console.message_of(error, task.source_name))
             codes.add(error.exit_code)
@@ -47,19 +48,9 @@ def _lines(name: str, found: Info | VideoInfo) -> list[str]:
 
 
 def _clip_lines(name: str, found: VideoInfo) -> list[str]:
-    model = found.model or "not installed"
-    rate = "varies" if found.rate is None else f"{found.rate:.6g} a second"
-    bits = f"{8 * found.file_bytes / found.seconds / 1000:.0f} kbit/s" if found.seconds else "no time"
-    lengths = sorted(set(found.gop_lengths))
-    gops = " to ".join(str(n) for n in dict.fromkeys((lengths[0], lengths[-1]))) if lengths else "none"
-    return [
-        name,
-        f"  clip     {found.width}x{found.height}, {found.frames} frames, {found.seconds:.3f} s, {rate}",
-        f"  quality  {found.quality:g}",
-        f"  model    {model} ({found.fingerprint})",
-        f"  size     {found.file_bytes} bytes, {bits}, {found.bpp:.3f} bpp",
-        f"  keys     {len(found.gop_lengths)}, from each to the next {gops} frames",
-    ]
+    from nicodec_cli.clip_words import clip_lines
+
+    return [name, *clip_lines(found)]
 
 
 def _picture_lines(name: str, found: Info) -> list[str]:

@@ -24,6 +24,7 @@ from nicodec_cli.demo import demo
 from nicodec_cli.info import info
 from nicodec_cli.models import models
 from nicodec_cli.plain_help import SETTINGS, PlainCommand, PlainGroup
+from nicodec_cli.play import play
 from nicodec_cli.train import train
 
 # ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
@@ -99,6 +100,7 @@ def compress_later() -> None:
 
 app.command(cls=PlainCommand)(decompress)
 app.command(cls=PlainCommand)(info)
+app.command(cls=PlainCommand)(play)
 app.command(cls=PlainCommand)(models)
 app.command(cls=PlainCommand)(train)
 app.command(cls=PlainCommand)(demo)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nicodec import Info, VideoInfo
 from nicodec_cli import console
 
 if TYPE_CHECKING:
@@ -36,22 +35,6 @@ class Done:
     quality: float
     seconds: float
     frames: int = 1
-
-    @classmethod
-    def of_clip(cls, data: bytes, about: Info | VideoInfo, *, bytes_in: int, seconds: float) -> Done:
-        """What came out of a clip, of whose .nic file this is told."""
-        assert isinstance(about, VideoInfo)
-        return cls(
-            data=data,
-            bytes_in=bytes_in,
-            bytes_out=len(data),
-            nic_bytes=about.file_bytes,
-            width=about.width,
-            height=about.height,
-            quality=about.quality,
-            seconds=seconds,
-            frames=about.frames,
-        )
 
     @property
     def pixels(self) -> int:

@@ -24,6 +24,7 @@ class Entry:
         encode_seconds, decode_seconds: wall time in the run that made it.
         values: by a metric's key, its value.
         failures: by a metric's key, why it has none.
+        series: of a clip, by a metric's key, its value for each frame.
 
     """
 
@@ -31,6 +32,7 @@ class Entry:
     decode_seconds: float
     values: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    series: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Cache:

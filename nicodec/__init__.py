@@ -8,12 +8,12 @@ Importing this package loads neither torch nor the weights; the first call does.
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nicodec import errors
+from nicodec.clip_info import CopiedInfo, VideoInfo
 from nicodec.reading import read_bytes
 
 if TYPE_CHECKING:
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nicodec.container import Limits
+    from nicodec.control import EncoderControl, Wish
     from nicodec.model import Model
     from nicodec.video import VideoReader, VideoWriter, compress_video, decompress_video
 
 __version__ = "0.1.0"
 __all__ = [
+    "CopiedInfo",
+    "EncoderControl",
     "Info",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
+    "Wish",
     "compress",
     "compress_video",
     "decompress",
@@ -39,8 +43,10 @@ __all__ = [
     "load",
 ]
 _VIDEO = ("VideoReader", "VideoWriter", "compress_video", "decompress_video")
+_CONTROL = ("EncoderControl", "Wish")
 
 DEFAULT_CODEC = "hyperprior"
+DEFAULT_CLIP_CODEC = "video"
 
 
 @dataclass(frozen=True)
@@ -69,37 +75,6 @@ class Info:
     file_bytes: int
     bpp: float
     sections: dict[str, int]
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a clip's .nic file says of itself, without decoding it.
-
-    Attributes:
-        width, height: pixels.
-        quality: 0..100.
-        model: name of the model, or None if it is not installed.
-        fingerprint: the model's four bytes in hexadecimal.
-        frames: how many.
-        seconds: from the first frame's time stamp to the end of the last.
-        rate: frames a second; None for a clip that lasts no time.
-        gop_lengths: frames from each key frame to the next.
-        file_bytes: bytes of the file.
-        bpp: bits of the whole file over pixels of all frames.
-
-    """
-
-    width: int
-    height: int
-    quality: float
-    model: str | None
-    fingerprint: str
-    frames: int
-    seconds: float
-    rate: float | None
-    gop_lengths: tuple[int, ...]
-    file_bytes: int
-    bpp: float
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
@@ -202,7 +177,7 @@ def decompress(
 
 
 def info(data: Any) -> Info | VideoInfo:
-    """Tell what a .nic file holds, without decoding it and without torch.
+    """Tell what a .nic file holds, without decoding it and without torch; a clip is read packet by packet.
 
     Args:
         data: the bytes of a file, a path, or a binary file.
@@ -213,6 +188,7 @@ def info(data: Any) -> Info | VideoInfo:
 
     """
     from nicodec import container
+    from nicodec.clip_info import about_clip, open_if_clip
     from nicodec.zoo import find_model
 
     def name_of(fingerprint: bytes) -> str | None:
@@ -221,23 +197,11 @@ def info(data: Any) -> Info | VideoInfo:
         except errors.UnknownModelError:
             return None
 
+    no_limits = container.Limits(0, 0, 0, 0)
+    with open_if_clip(data) as clip:
+        if clip is not None:
+            return about_clip(clip, no_limits, name_of)
     raw = read_bytes(data)
-    no_limits = container.Limits(0, 0, 0)
-    if container.read_kind(raw) == container.Kind.CLIP:
-        clip = container.clip_info(io.BytesIO(raw), no_limits)
-        return VideoInfo(
-            width=clip.header.width,
-            height=clip.header.height,
-            quality=clip.header.quality / 2,
-            model=name_of(clip.header.model),
-            fingerprint=clip.header.model.hex(),
-            frames=clip.frames,
-            seconds=float(clip.duration),
-            rate=float(clip.rate) if clip.rate else None,
-            gop_lengths=clip.gop_lengths,
-            file_bytes=len(raw),
-            bpp=8 * len(raw) / (clip.header.width * clip.header.height * max(1, clip.frames)),
-        )
     parsed = container.parse_picture(raw, no_limits)
     stored, header = parsed.picture, parsed.header
     return Info(
@@ -255,13 +219,17 @@ def info(data: Any) -> Info | VideoInfo:
 
 
 def __getattr__(name: str) -> Any:
-    """Names of `nicodec.video`, which loads torch."""
+    """Names of `nicodec.video` and `nicodec.control`, which load torch."""
     if name in _VIDEO:
         from nicodec import video
 
         return getattr(video, name)
+    if name in _CONTROL:
+        from nicodec import control
+
+        return getattr(control, name)
     raise AttributeError(f"module 'nicodec' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_VIDEO})
+    return sorted({*globals(), *_VIDEO, *_CONTROL})

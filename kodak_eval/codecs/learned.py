@@ -88,6 +88,13 @@ def weights_fingerprint(model: str) -> str:
     return find_model(model).fingerprint.hex()
 
 
+def _flag(name: str, value: object) -> str:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f" --{flag}" if value else f" --no-{flag}"
+    return f" --{flag} {value}"
+
+
 @dataclass(frozen=True)
 class Nicodec:
     """A model of nicodec; the setting is its quality, 0 to 100.
@@ -145,7 +152,7 @@ class Nicodec:
 
     def command(self, setting: float) -> str:
         """Return the command line of the same file."""
-        options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in self.options)
+        options = "".join(_flag(name, value) for name, value in self.options)
         return f"nicodec compress --codec {self.model} --quality {setting:g}{options}"
 
     def encode(self, pixels: np.ndarray, setting: float) -> bytes:

@@ -13,6 +13,23 @@ from nicodec.entropy.coder import Stream
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What an encoder is asked for in one frame; no decoder knows of it.
+
+    Attributes:
+        quality: half steps to add to what the codec would give the frame.
+        is_key: whether decoders are to be able to start at it.
+        importance: (⌈H/16⌉, ⌈W/16⌉) float32 of about 1 on average: how much an error counts in each square of 16
+            pixels; None: the same everywhere.
+
+    """
+
+    quality: int = 0
+    is_key: bool = False
+    importance: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Frame:
     """A frame in YUV 4:2:0.
 
@@ -21,6 +38,7 @@ class Frame:
         u, v: (⌈H/2⌉, ⌈W/2⌉) likewise.
         pts: when it is shown, in units of the clip's time base.
         duration: in the same; 0 where it is not known.
+        wish: what its encoder is asked for.
 
     """
 
@@ -29,6 +47,7 @@ class Frame:
     v: Tensor
     pts: int
     duration: int
+    wish: Wish = Wish()
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,11 @@ class ClipReader:
         """Where the packet that was given last begins, in bytes from the clip's first."""
         return self._offset
 
+    @property
+    def end_offset(self) -> int:
+        """How many bytes from the clip's first have been read: all of them, after the last packet."""
+        return self._source.offset
+
     def __iter__(self) -> Self:
         return self
 

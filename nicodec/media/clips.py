@@ -1,123 +1,65 @@
-"""Clips in and out through PyAV: frames in YUV 4:2:0 with rational time stamps."""
+"""Clips as sources of frames: what is known of all frames, then the frames and the packets beside them."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import av
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nicodec.errors import InputError, OutputError
+from nicodec.container import Colour, Stream, StreamPacket
+from nicodec.errors import InputError
+from nicodec.media.clip_planes import PlanarFrame, planar_from_rgb, to_rgb
+
+__all__ = ["ClipFormat", "ClipItem", "FrameList", "FrameSource", "PlanarFrame", "from_rgb", "planar_of", "to_rgb"]
+
+
+BT709 = Colour(primaries=1, transfer=1, matrix=1)
 
 
 @dataclass(frozen=True)
-class PlanarFrame:
-    """A frame in YUV 4:2:0, 8 bits.
+class ClipFormat:
+    """What is known of a clip before its first frame.
 
     Attributes:
-        y: uint8 (H, W).
-        u, v: uint8 (⌈H/2⌉, ⌈W/2⌉).
-        pts: when it is shown, in units of the clip's time base.
-        duration: in the same; 0 where it is not known.
+        width, height: pixels of the frames as they are shown.
+        time_base: seconds in one unit of their time stamps.
+        rate: frames a second; None where it varies.
+        colour: as in the file.
+        sample_aspect: width over height of a pixel.
+        streams: audio and subtitles that come with it.
+        frames: how many there are, where the file says so.
+        seconds: how long it lasts, where the file says so.
 
     """
 
-    y: NDArray[np.uint8]
-    u: NDArray[np.uint8]
-    v: NDArray[np.uint8]
-    pts: int
-    duration: int
+    width: int
+    height: int
+    time_base: Fraction = Fraction(1, 25)
+    rate: Fraction | None = Fraction(25)
+    colour: Colour = BT709
+    sample_aspect: Fraction = Fraction(1)
+    streams: tuple[Stream, ...] = ()
+    frames: int | None = None
+    seconds: Fraction | None = None
+
+
+ClipItem = PlanarFrame | StreamPacket
 
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """Frames in order of time, and what is known of all of them.
-
-    `width`, `height`: pixels; `time_base`: seconds in one unit of time stamps; `rate`: frames a second, None where it
-    varies; `full_range`: whether codes run from 0 to 255; `matrix`: code point of ITU-T H.273, 2 where not known.
-    """
+    """A clip that is read: its format, and its items in order of time."""
 
     @property
-    def width(self) -> int:
-        """Pixels of a row."""
+    def format(self) -> ClipFormat:
+        """What is known of all frames."""
 
-    @property
-    def height(self) -> int:
-        """Rows."""
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds in one unit of time stamps."""
-
-    @property
-    def rate(self) -> Fraction | None:
-        """Frames a second."""
-
-    @property
-    def full_range(self) -> bool:
-        """Whether codes run from 0 to 255."""
-
-    @property
-    def matrix(self) -> int:
-        """Code point of ITU-T H.273."""
-
-    def __iter__(self) -> Iterator[PlanarFrame]:
-        """Give the frames."""
-
-
-class ClipFile:
-    """The video stream of a file that PyAV opens; a `FrameSource`.
-
-    Args:
-        source: a path or the bytes of a file.
-
-    Raises:
-        InputError: there is no such file, or no video in it.
-
-    """
-
-    def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
-        self._name = "the clip" if isinstance(source, bytes) else os.fspath(source)
-        opened: Any = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
-        try:
-            self._container = av.open(opened)
-            stream = self._container.streams.video[0]
-        except (av.FFmpegError, OSError, IndexError) as error:
-            raise InputError(f"{self._name}: not a clip that can be read ({error}); give another file") from error
-        self._stream: VideoStream = stream
-        context = stream.codec_context
-        self.width, self.height = context.width, context.height
-        self.time_base = stream.time_base or Fraction(1, 1000)
-        self.rate = stream.average_rate
-        self.full_range = int(context.color_range) == 2
-        self.matrix = int(context.colorspace)
-
-    def __iter__(self) -> Iterator[PlanarFrame]:
-        """Give the frames.
-
-        Raises:
-            InputError: the clip is broken.
-
-        """
-        try:
-            for number, frame in enumerate(self._container.decode(self._stream)):
-                pts = frame.pts if frame.pts is not None else number
-                yield planar(frame, pts, frame.duration or 0)
-        except av.FFmpegError as error:
-            raise InputError(f"{self._name}: broken ({error}); give another file") from error
-        finally:
-            self._container.close()
+    def __iter__(self) -> Iterator[ClipItem]:
+        """Give the frames in order of time and, about when they are due, the packets of the streams."""
 
 
 @dataclass(frozen=True)
@@ -125,19 +67,14 @@ class FrameList:
     """Frames held in memory; a `FrameSource`."""
 
     frames: tuple[PlanarFrame, ...]
-    width: int
-    height: int
-    time_base: Fraction
-    rate: Fraction | None
-    full_range: bool = False
-    matrix: int = 1
+    format: ClipFormat
 
-    def __iter__(self) -> Iterator[PlanarFrame]:
+    def __iter__(self) -> Iterator[ClipItem]:
         """Give the frames."""
         return iter(self.frames)
 
 
-def from_rgb(frames: list[NDArray[np.uint8]], rate: Fraction = Fraction(25)) -> FrameList:
+def from_rgb(frames: Sequence[NDArray[np.uint8]], rate: Fraction = Fraction(25)) -> FrameList:
     """A clip of RGB frames, uint8 (H, W, 3), as BT.709 of limited range.
 
     Raises:
@@ -148,103 +85,20 @@ def from_rgb(frames: list[NDArray[np.uint8]], rate: Fraction = Fraction(25)) -> 
         raise InputError("give at least one frame, uint8 (H, W, 3)")
     if len({frame.shape for frame in frames}) > 1:
         raise InputError("the frames have several sizes; give those of one")
-    height, width = frames[0].shape[:2]
-    planes = tuple(planar_from_rgb(frame, number, 1) for number, frame in enumerate(frames))
-    return FrameList(planes, width, height, 1 / rate, rate)
+    planes = tuple(planar_of(frame, number, 1) for number, frame in enumerate(frames))
+    height, width = planes[0].y.shape
+    form = ClipFormat(width, height, 1 / rate, rate, frames=len(planes), seconds=len(planes) / rate)
+    return FrameList(planes, form)
 
 
-def planar_from_rgb(frame: NDArray[np.uint8], pts: int, duration: int) -> PlanarFrame:
+def planar_of(frame: NDArray[np.uint8], pts: int, duration: int) -> PlanarFrame:
     """An RGB frame, uint8 (H, W, 3), as BT.709 of limited range.
 
     Raises:
         InputError: it is no such array.
 
     """
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise InputError(f"a frame of {frame.dtype} {frame.shape}: give uint8 (H, W, 3)")
-    return planar(VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"), pts, duration)
-
-
-def to_rgb(frame: PlanarFrame, *, full_range: bool = False, matrix: int = 1) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3) of a frame."""
-    shown = _video_frame(frame)
-    shown.colorspace = matrix
-    shown.color_range = 2 if full_range else 1
-    return np.asarray(shown.to_ndarray(format="rgb24"), dtype=np.uint8)
-
-
-def planar(frame: VideoFrame, pts: int, duration: int) -> PlanarFrame:
-    """The planes of PyAV's frame, brought to YUV 4:2:0 with 8 bits (RGB: by BT.709)."""
-    if frame.format.name not in ("yuv420p", "yuvj420p"):
-        matrix, levels = (Colorspace.ITU709, ColorRange.MPEG) if frame.format.is_rgb else (None, None)
-        frame = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=levels)
-    y, u, v = (_plane(plane) for plane in frame.planes)
-    return PlanarFrame(y, u, v, pts, duration)
-
-
-def _plane(plane: Any) -> NDArray[np.uint8]:
-    rows = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)
-    return np.ascontiguousarray(rows[: plane.height, : plane.width])
-
-
-def _video_frame(frame: PlanarFrame) -> VideoFrame:
-    height, width = frame.y.shape
-    made = VideoFrame(width, height, "yuv420p")
-    for plane, values in zip(made.planes, (frame.y, frame.u, frame.v), strict=True):
-        rows = np.zeros((plane.height, plane.line_size), dtype=np.uint8)
-        rows[:, : plane.width] = values
-        plane.update(rows.tobytes())
-    return made
-
-
-def write_clip(
-    frames: Iterator[PlanarFrame],
-    target: str | os.PathLike[str] | BinaryIO,
-    *,
-    time_base: Fraction,
-    rate: Fraction | None,
-    full_range: bool = False,
-    matrix: int = 2,
-    format: str | None = None,
-) -> int:
-    """Write frames as a clip without loss (FFV1, in Matroska unless the target's suffix says otherwise).
-
-    Args:
-        frames: in order of time.
-        target: a path, or a file open for binary writing.
-        time_base: seconds in one unit of their time stamps.
-        rate: frames a second, as a hint; None: it varies.
-        full_range: see `FrameSource`.
-        matrix: see `FrameSource`.
-        format: FFmpeg's name of the file's format; None takes it from the suffix, or "matroska" for a file object.
-
-    Returns:
-        The number of frames.
-
-    Raises:
-        OutputError: it cannot be written.
-
-    """
-    is_path = isinstance(target, (str, os.PathLike))
-    opened: Any = os.fspath(target) if is_path else target  # type: ignore[arg-type]
-    if format is None and (not is_path or not Path(opened).suffix):
-        format = "matroska"
-    count = 0
     try:
-        with contextlib.closing(av.open(opened, "w", format=format)) as container:
-            stream = container.add_stream("ffv1", rate=rate or Fraction(25))
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = stream.codec_context.time_base = time_base
-            stream.codec_context.color_range = 2 if full_range else 1
-            stream.codec_context.colorspace = matrix
-            for frame in frames:
-                if count == 0:
-                    stream.height, stream.width = frame.y.shape
-                shown = _video_frame(frame)
-                shown.pts, shown.time_base = frame.pts, time_base
-                container.mux(stream.encode(shown))
-                count += 1
-            container.mux(stream.encode(None))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise OutputError(f"the clip cannot be written ({error}); write .mkv, or choose another folder") from error
-    return count
+        return planar_from_rgb(frame, pts, duration)
+    except ValueError as error:
+        raise InputError(str(error)) from error

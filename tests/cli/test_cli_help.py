@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["compress", "decompress", "info", "models", "train", "demo", "eval"]
+COMMANDS = ["compress", "decompress", "info", "play", "models", "train", "demo", "eval"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

@@ -162,7 +162,8 @@ def test_clips_go_through_everything(place: Path) -> None:
         """
         import io, numpy as np, nicodec
         from nicodec.errors import InputError, QualityError, TruncatedError
-        from nicodec.media.clips import ClipFile, to_rgb, write_clip, from_rgb
+        from nicodec.media.clips import to_rgb, from_rgb
+        from nicodec.media.clip_writing import open_sink
         frames = [np.full((34, 50, 3), 20 * n, np.uint8) for n in range(10)]
         data = nicodec.compress_video(frames, quality=100, codec="blink")
         about = nicodec.info(data)
@@ -187,7 +188,11 @@ def test_clips_go_through_everything(place: Path) -> None:
             except kind:
                 pass
         clip = from_rgb(frames)
-        write_clip(iter(clip), "clip.mkv", time_base=clip.time_base, rate=clip.rate, matrix=1)
+        with open("clip.mkv", "wb") as file:
+            sink = open_sink(file, ".mkv", clip.format, "ffv1")
+            for frame in clip:
+                sink.write(frame)
+            sink.close()
         """,
     )
     text = nicodec(place, "compress", "clip.mkv", "--codec", "blink", "--keys-only", "-q", "90")
@@ -197,7 +202,7 @@ def test_clips_go_through_everything(place: Path) -> None:
     python(
         place,
         """
-        from nicodec.media.clips import ClipFile
+        from nicodec.media.clip_reading import ClipFile
         assert len(list(ClipFile("back.mkv"))) == 10
         import nicodec.pillow
         from PIL import Image

@@ -7,8 +7,9 @@ explicit state.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,14 @@ from nicodec.training.objective import Objective
 from nicodec.training.settings import setting
 
 
-def prior(shape: Sequence[int]) -> ScaleMixture:
+def prior(shape: Sequence[int], table: int = 30) -> ScaleMixture:
     """Symbols of one table."""
-    return ScaleMixture(torch.full(tuple(shape), 30))
+    return ScaleMixture(torch.full(tuple(shape), table))
+
+
+def table_for(symbols: Tensor) -> int:
+    """The table of 1..63 that suits symbols of their mean magnitude."""
+    return max(1, min(63, round(8.1 * math.log(float(symbols.abs().mean()) / 0.11 + 1e-9))))
 
 
 def step_of(quality: float) -> float:
@@ -112,9 +118,10 @@ class BlinkConfig:
 
 @dataclass(frozen=True)
 class BlinkOptions(Options):
-    """One option."""
+    """Two options."""
 
     keys_only: bool = option(False, "Code every frame by itself.")
+    hold: int = option(1, "Frames that the encoder holds back.", low=0, high=100)
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,18 @@ class BlinkState:
     size: tuple[int, int]
     quality: int
     keys_only: bool = False
+    hold: int = 0
     number: int = 0
+    since_key: int = 0
     last: tuple[Tensor, ...] = ()
+    waiting: tuple[Frame, ...] = ()
 
 
 class Blink(ClipCodec):
-    """Planes in coarse steps; a frame between keys is coded as what changed. Its encoder holds one frame back."""
+    """Planes in coarse steps; a frame between keys is coded as what changed. Its options may hold frames back.
+
+    Wishes are honoured: a frame's added quality is coded in it, and what counts little is left as it was.
+    """
 
     Config = BlinkConfig
     Options = BlinkOptions
@@ -141,23 +154,47 @@ class Blink(ClipCodec):
 
     def start_encoding(self, size: tuple[int, int], quality: int, options: Any) -> BlinkState:
         """See `ClipCodec.start_encoding`."""
-        return BlinkState(size, quality, options.keys_only)
+        return BlinkState(size, quality, options.keys_only, options.hold)
 
     def encode(self, frame: Frame | None, state: BlinkState) -> tuple[list[CodedFrame], BlinkState]:
         """See `ClipCodec.encode`."""
-        if frame is None:
-            return [], state
-        is_key = state.keys_only or state.number % self.config.interval == 0
+        waiting = state.waiting if frame is None else (*state.waiting, frame)
+        ready = []
+        while len(waiting) > (0 if frame is None else state.hold):
+            coded, state = self._encode_one(waiting[0], state)
+            ready.append(coded)
+            waiting = waiting[1:]
+        return ready, replace(state, waiting=waiting)
+
+    def _encode_one(self, frame: Frame, state: BlinkState) -> tuple[CodedFrame, BlinkState]:
+        is_key = state.keys_only or frame.wish.is_key or state.since_key % self.config.interval == 0
+        added = torch.tensor([[float(frame.wish.quality)]])
         writer, found = PictureWriter(), []
+        writer.code(added, prior(added.shape))
+        step = step_of(state.quality + frame.wish.quality)
         for place, plane in enumerate((frame.y, frame.u, frame.v)):
-            symbols = torch.round(plane[None, None] / step_of(state.quality))
-            before = 0 if is_key else state.last[place]
-            found.append(writer.code(symbols - before, prior(symbols.shape)) + before)
-        references = () if is_key else (state.number - 1,)
+            before = torch.zeros_like(plane) if is_key else state.last[place]
+            change = (plane - before) / step
+            if frame.wish.importance is not None and not is_key:
+                side = 16 // (1 if place == 0 else 2)
+                counts = frame.wish.importance.repeat_interleave(side, 0).repeat_interleave(side, 1)
+                change = change * (counts[: plane.shape[0], : plane.shape[1]] >= 0.5)
+            change = torch.round(change)[None, None]
+            table = table_for(change)
+            writer.code(torch.tensor([[float(table)]]), prior((1, 1)))
+            symbols = writer.code(change, prior(change.shape, table))
+            found.append(before + symbols[0, 0] * step)
         coded = CodedFrame(
-            state.number, writer.finish(), frame.pts, frame.duration, 0 if is_key else 1, is_key, references
+            state.number,
+            writer.finish(),
+            frame.pts,
+            frame.duration,
+            0 if is_key else 1,
+            is_key,
+            () if is_key else (state.number - 1,),
         )
-        return [coded], BlinkState(state.size, state.quality, state.keys_only, state.number + 1, tuple(found))
+        since_key = 1 if is_key else state.since_key + 1
+        return coded, replace(state, number=state.number + 1, last=tuple(found), since_key=since_key)
 
     def start_decoding(self, size: tuple[int, int], quality: int) -> BlinkState:
         """See `ClipCodec.start_decoding`."""
@@ -170,12 +207,14 @@ class Blink(ClipCodec):
         height, width = state.size
         half = (-(-height // 2), -(-width // 2))
         reader, found = PictureReader(coded.stream), []
+        step = step_of(state.quality + float(reader.code(None, prior((1, 1)))))
         for place, size in enumerate(((height, width), half, half)):
             before = 0 if coded.is_key else state.last[place]
-            found.append(reader.code(None, prior((1, 1, *size))) + before)
+            table = int(reader.code(None, prior((1, 1))))
+            found.append(before + reader.code(None, prior((1, 1, *size), table))[0, 0] * step)
         reader.finish()
-        y, u, v = (symbols[0, 0] * step_of(state.quality) for symbols in found)
-        after = BlinkState(state.size, state.quality, state.keys_only, coded.number + 1, tuple(found))
+        y, u, v = found
+        after = replace(state, number=coded.number + 1, last=tuple(found))
         return [Frame(y, u, v, coded.pts, coded.duration)], after
 
 
