@@ -86,7 +86,12 @@ def _peek(file: Any) -> bytes:
     """The next bytes of standard input, which stay there."""
     if sys.stdin.isatty():
         return b""
-    return bytes(file.peek(200)[:200])
+    if isinstance(file, io.BufferedReader):
+        return file.peek(200)[:200]
+    place = file.tell()
+    head = bytes(file.read(200))
+    file.seek(place)
+    return head
 
 
 def is_clip(path: Path | None) -> bool:

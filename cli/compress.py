@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC
+from nicodec.errors import InputError
 from nicodec_cli import options
 from nicodec_cli.console import UsageError
 from nicodec_cli.family_options import check_family_flags
@@ -286,9 +287,14 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
     from nicodec_cli.tasks import read_input
 
     start = time.perf_counter()
-    if is_for_clips(request.codec):
+    if task.source is not None and not (task.folder or Path()).joinpath(task.source).is_file():
+        raw = read_input(task)  # says what is wrong before torch is loaded
+        if is_for_clips(request.codec):
+            raise InputError(f"{task.source_name}: is no file; give a file, or - for standard input")
+    elif is_for_clips(request.codec):
         return compress_clip(task, request)
-    raw = read_input(task)
+    else:
+        raw = read_input(task)
     if task.source is not None:
         media.refuse_clip(task.source)
     picture = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels)
