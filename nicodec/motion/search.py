@@ -1,0 +1,201 @@
+"""The encoder's search for motion: a start by dense optical flow, then blocks by difference and rate.
+
+All blocks of all pictures of a batch are tried at once, candidate by candidate. A vector costs what it differs from
+the nearest of its neighbours', about as its coding will (vectors.py).
+Sources: DIS flow, Kroeger et al. 2016; predictive zonal search, Tourapis 2002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nicodec.motion.compensation import Phases, pixel_places, place_of, within_reach_of
+from nicodec.motion.field import BLOCK, CELL, UNIT, VECTOR_MAX, Motion, blocks_of, cells_of
+
+SAME_BITS, NEW_BITS, SPLIT_BITS = 0.7, 4.0, 2.0
+"""About what it costs to take a neighbour's vector, to tell a new one beside its difference, and to split a block."""
+
+AROUND = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
+CROSS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
+
+
+def flow(current: Tensor, reference: Tensor) -> Tensor:
+    """Dense flow from current to reference pictures (B, 1, H, W) in [0, 1]: float32 (B, 2, H, W) in pixels."""
+    pictures = [(t[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy() for t in (current, reference)]
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flows = [search.calc(one, other, None)[..., ::-1] for one, other in zip(*pictures, strict=True)]
+    return torch.from_numpy(np.stack(flows).copy()).permute(0, 3, 1, 2).to(current.device)
+
+
+class Search:
+    """Looks for one reference's vectors of a batch of pictures."""
+
+    def __init__(self, current: Tensor, reference: Phases, price: Tensor) -> None:
+        """Begin.
+
+        Args:
+            current: luma (B, 1, H, W), 0..1.
+            reference: of luma.
+            price: sum of absolute differences that a bit is worth, (B, 1, 1) or (B, H/16, W/16).
+
+        """
+        batch, _, height, width = current.shape
+        self.rows, self.columns = height // CELL, width // CELL
+        self._source, self._price = reference, price
+        shape = (batch, self.rows, CELL, self.columns, CELL)
+        self._places = pixel_places(reference, height, width).view(shape)
+        self._current = current.reshape(shape)
+
+    def predicted(self, cells: Tensor) -> Tensor:
+        """What vectors (B, 2, H/8, W/8) give without overlap: (B, H/8, 8, W/8, 8)."""
+        steps = place_of(within_reach_of(cells, CELL), self._source.values.shape)
+        return self._source.values.take(self._places + steps[:, :, None, :, None])
+
+    def differences(self, cells: Tensor) -> Tensor:
+        """Sums of absolute differences of cells, (B, H/8, W/8), that vectors (B, 2, H/8, W/8) give."""
+        return (self.predicted(cells) - self._current).abs_().sum((2, 4))
+
+    def blocks(self, candidates: Sequence[Tensor]) -> Tensor:
+        """Find a vector for each block, (B, 2, H/16, W/16), from candidates of that shape on."""
+        best, cost = candidates[0], None
+        for candidate in candidates:
+            own = _over_blocks(self.differences(cells_of(candidate))) + self._price * SAME_BITS
+            best, cost = (candidate, own) if cost is None else _better(best, cost, candidate, own)
+        others = list(candidates[2:])
+        for size, steps in ((UNIT, CROSS), (UNIT // 2, AROUND), (UNIT // 4, AROUND)):
+            near = [*_neighbours(best), *others]
+            cost = self._cost(best, near)
+            for candidate in near[:4]:
+                best, cost = _better(best, cost, candidate, self._cost(candidate, near))
+            middle = best
+            for row, column in steps:
+                moved = _moved(middle, size * row, size * column)
+                best, cost = _better(best, cost, moved, self._cost(moved, near))
+        return best
+
+    def _cost(self, vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
+        return _over_blocks(self.differences(cells_of(vectors))) + self._price * bits_beside(vectors, near)
+
+    def cells(self, blocks: Tensor, start: Tensor) -> Tensor:
+        """Split the blocks (B, 2, H/16, W/16) that pay for it; `start`: further vectors (B, 2, H/8, W/8) to try.
+
+        Returns (B, 2, H/8, W/8).
+        """
+        whole = cells_of(blocks)
+        price = self._price if self._price.shape[1] == 1 else cells_of(self._price)
+        near = [whole, *_across(blocks)]
+        best, together = whole, self.differences(whole)
+        cost = together + price * SAME_BITS
+        for candidate in (*near[1:], start):
+            own = self.differences(candidate) + price * bits_beside(candidate, near)
+            best, cost = _better(best, cost, candidate, own)
+        for size in (UNIT // 2, UNIT // 4):
+            middle = best
+            for row, column in CROSS if size > 1 else AROUND:
+                moved = _moved(middle, size * row, size * column)
+                own = self.differences(moved) + price * bits_beside(moved, near)
+                best, cost = _better(best, cost, moved, own)
+        split = _over_blocks(cost) + self._price * SPLIT_BITS < _over_blocks(together)
+        return torch.where(cells_of(split)[:, None], best, whole)
+
+
+def bits_beside(vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
+    """About what vectors (B, 2, rows, columns) cost beside others of that shape: (B, rows, columns)."""
+    least = torch.stack([torch.log2(1 + (vectors - other).abs().float()).sum(1) for other in near]).amin(0)
+    return torch.where(least == 0, SAME_BITS, NEW_BITS + 2 * least)
+
+
+def _better(best: Tensor, cost: Tensor, other: Tensor, its_cost: Tensor) -> tuple[Tensor, Tensor]:
+    less = its_cost < cost
+    return torch.where(less[:, None], other, best), torch.where(less, its_cost, cost)
+
+
+def _over_blocks(cells: Tensor) -> Tensor:
+    return cells[:, ::2, ::2] + cells[:, 1::2, ::2] + cells[:, ::2, 1::2] + cells[:, 1::2, 1::2]
+
+
+def _moved(vectors: Tensor, rows: int, columns: int) -> Tensor:
+    step = torch.tensor([rows, columns], device=vectors.device)[:, None, None]
+    return (vectors + step).clamp(-VECTOR_MAX, VECTOR_MAX)
+
+
+def _shifted(vectors: Tensor, rows: int, columns: int) -> Tensor:
+    """The vectors of so many blocks further down and right; of the border where there are none."""
+    height, width = vectors.shape[-2:]
+    row = (torch.arange(height, device=vectors.device) + rows).clamp(0, height - 1)
+    column = (torch.arange(width, device=vectors.device) + columns).clamp(0, width - 1)
+    return vectors[..., row, :][..., column]
+
+
+def _neighbours(blocks: Tensor) -> list[Tensor]:
+    return [_shifted(blocks, *step) for step in CROSS]
+
+
+def _across(blocks: Tensor) -> list[Tensor]:
+    """For each cell the vectors of the blocks above or below, and left or right, that it touches."""
+    cells = cells_of(blocks)
+    up, down, left, right = (cells_of(_shifted(blocks, *step)) for step in CROSS)
+    row = torch.arange(cells.shape[-2], device=cells.device)[:, None] % 2 == 0
+    column = torch.arange(cells.shape[-1], device=cells.device) % 2 == 0
+    return [torch.where(row, up, down), torch.where(column, left, right)]
+
+
+def _in_units(flow_of_pixels: Tensor, side: int) -> Tensor:
+    """Means of a flow over squares, as vectors."""
+    mean = F.avg_pool2d(flow_of_pixels, side)
+    return (mean * UNIT).round().clamp(-VECTOR_MAX, VECTOR_MAX).to(torch.int64)
+
+
+@torch.no_grad()
+def find_motion(
+    current: Tensor,
+    references: Sequence[tuple[Tensor, Phases]],
+    price: Tensor,
+    candidates: Sequence[Sequence[Tensor]] = ((), ()),
+) -> Motion:
+    """Search the motion of a batch of pictures.
+
+    Args:
+        current: luma (B, 1, H, W), 0..1, sides multiples of 16.
+        references: luma and its phases, of one or two.
+        price: see `Search`.
+        candidates: for each reference further vectors (B, 2, H/16, W/16) to begin from.
+
+    """
+    fields, predicted = [], []
+    for (plane, reference), further in zip(references, candidates, strict=False):
+        search = Search(current, reference, price)
+        dense = flow(current, plane)
+        start = _in_units(dense, BLOCK)
+        blocks = search.blocks([torch.zeros_like(start), start, *further])
+        cells = search.cells(blocks, _in_units(dense, CELL))
+        fields.append(cells)
+        predicted.append(search.predicted(cells))
+    if len(fields) == 1:
+        weight = torch.ones_like(fields[0][:, :1])
+        return Motion(torch.stack([fields[0]] * 2, 1), weight)
+    shape = predicted[0].shape
+    wanted = current.reshape(shape)
+    costs = []
+    rates = [_rate_of(field) for field in fields]
+    for share, rate in ((2, rates[0]), (1, rates[0] + rates[1]), (0, rates[1])):
+        mixed = predicted[1] + (predicted[0] - predicted[1]) * (share / 2)
+        costs.append(_over_blocks((mixed - wanted).abs().sum((2, 4))) + price * (rate + 1))
+    best = torch.stack(costs).argmin(0)
+    weight = cells_of((2 - best)[:, None])
+    return Motion(torch.stack(fields, 1), weight)
+
+
+def _rate_of(cells: Tensor) -> Tensor:
+    """About what the vectors (B, 2, H/8, W/8) of each block cost, (B, H/16, W/16)."""
+    blocks = blocks_of(cells)
+    bits = bits_beside(blocks, _neighbours(blocks))
+    whole = cells_of(blocks)
+    split = _over_blocks((cells != whole).any(1).float())
+    return bits + 3 * split
