@@ -25,6 +25,14 @@ AROUND = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 CROSS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
 
 
+def price_of(rate_weight: Tensor) -> Tensor:
+    """What a bit is worth in sums of absolute differences (pixels 0..1), (B, 1, 1), by λ (B,) of λ·255²·MSE + bpp.
+
+    The root of what it is worth in sums of squares, 1/λ, as encoders of blocks take it.
+    """
+    return rate_weight.rsqrt()[:, None, None] / 255
+
+
 def flow(current: Tensor, reference: Tensor) -> Tensor:
     """Dense flow from current to reference pictures (B, 1, H, W) in [0, 1]: float32 (B, 2, H, W) in pixels."""
     pictures = [(t[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy() for t in (current, reference)]
