@@ -87,10 +87,14 @@ class Plan:
     steps: tuple[Step, ...]
 
 
-def chain(frames: int, stride: int) -> Plan:
-    """P-frames one after another."""
-    steps = tuple(Step(n, (n - 1,), 0) for n in range(1, frames + 1))
-    return Plan(tuple(stride * n for n in range(frames + 1)), steps)
+def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
+    """P-frames one after another; half of the chains have a second reference, an earlier frame, where there is one."""
+    two = random.random() < 0.5
+    steps = []
+    for number in range(1, frames + 1):
+        earlier = (int(random.integers(number - 1)),) if two and number > 1 else ()
+        steps.append(Step(number, (number - 1, *earlier), 0))
+    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(steps))
 
 
 def pyramid(frames: int, span: int, random: np.random.Generator) -> Plan:
@@ -158,7 +162,8 @@ class _Sequence(nn.Module):
         quality: Tensor,
     ) -> Motion:
         further: list[list[Tensor]] = [[], []]
-        if len(step.references) == 2 and step.references[1] in motions:
+        times = [plan.times[n] - plan.times[step.frame] for n in step.references]
+        if len(times) == 2 and times[0] * times[1] < 0 and step.references[1] in motions:
             whole = blocks_of(motions[step.references[1]].of(0))
             further = [[whole >> 1], [-(whole >> 1)]]
         sources = [(reference.planes.y.detach(), _detached(prepared)) for reference, prepared in references]
@@ -243,7 +248,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         if random.random() < settings.pyramid_share:
             plan = pyramid(stage.frames, int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4))), random)
         else:
-            plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))))
+            plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random)
         frames = self.source.sequence(stage.batch, stage.crop, plan.times)
         base = drawn_qualities(stage.batch)[torch.from_numpy(random.permutation(stage.batch))]
         levels = {step.frame: step.level for step in plan.steps}
