@@ -49,9 +49,10 @@ from nicodec.motion.compensation import (
     moved_smoothly,
     phases,
 )
-from nicodec.motion.field import CELL, REACH, Motion, moved_to_nearest
+from nicodec.motion.choice import LeastCostChoice
+from nicodec.motion.field import CELL, REACH, Motion, blocks_of, moved_to_nearest
 from nicodec.motion.search import find_motion, price_of
-from nicodec.quantize.rounding import round_straight_through
+from nicodec.motion.vectors import VectorCoder, continued_from
 
 GRID = 96
 """Channels of the grid at 1/8: 64 of Y, 16 of U, 16 of V."""
@@ -90,6 +91,8 @@ class VideoConfig:
     hyper_context: int = 64
     scale_hyper: int = 64
     scale_context: int = 128
+    vector_width: int = 32
+    """Of the networks that pick the vectors' tables."""
     context_blocks: int = 2
     analysis_blocks: tuple[int, int] = (2, 2)
     synthesis_blocks: tuple[int, int] = (2, 3)
@@ -133,6 +136,8 @@ class Reference:
         magnitudes: (B, latents, H/16, W/16), of its symbols: integers, or real multiples of 1/16 in training.
         quality: int64 (B,), half steps.
         intra: whether it was coded as a picture.
+        motion: of its own; None where it has none.
+        distance: of its first reference, in frames, negative into the past.
 
     """
 
@@ -141,6 +146,8 @@ class Reference:
     magnitudes: Tensor
     quality: Tensor
     intra: bool
+    motion: Motion | None = None
+    distance: int = 0
 
 
 @dataclass(frozen=True)
@@ -221,6 +228,7 @@ class VideoNetwork(Codec):
         super().__init__()
         c = self.config = config or VideoConfig()
         fine, coarse = GRID + c.context, c.latents + c.coarse_context
+        self.vectors = VectorCoder(c.vector_width)
         self.to_context = Pointwise(2 * GRID + 2 * c.memory + EXTRAS, c.context)
         self.context = BlockStack(c.context, c.context_blocks)
         self.from_context = Pointwise(c.context, 2 * GRID, zero=True)
@@ -281,7 +289,7 @@ class VideoNetwork(Codec):
     def differences(self, planes: Planes, first: Planes, quality: Tensor) -> Tensor:
         """Squares of 16 pixels of frames less what one reference predicts of them, (N, 96, 2, 2), in the grid."""
         prepared = prepare(first)
-        motion = find_motion(planes.y, [(first.y, prepared.y)], price_of(self.rate_weight(quality)))
+        motion = find_motion(planes.y, [(first.y, prepared.y)], price_of(self.rate_weight(quality))).motion()
         reference = self.first_reference(first, quality)
         _, prediction = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
         blocks = (to_grid(planes) - prediction).unfold(2, 2, 2).unfold(3, 2, 2)
@@ -289,13 +297,53 @@ class VideoNetwork(Codec):
 
     # The one traversal
 
+    def code_motion(
+        self,
+        coder: Coder,
+        x: Planes | None,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+        price: Tensor | None = None,
+    ) -> Motion:
+        """Find the motion of a batch of frames, and hand it to `coder`; see `code_frame`.
+
+        Args:
+            coder: what is done with the symbols.
+            x: the frames; None when decoding.
+            references: one or two.
+            distances: in frames, to each of them: negative into the past.
+            quality: int64 (B,), half steps 0..200.
+            price: see `Search`; None: by the quality.
+
+        """
+        continued = self._continued(references, distances)
+        chooser = None
+        if x is not None:
+            sources = [(reference.planes.y.detach(), prepared.y.detach()) for reference, prepared in references]
+            price = price_of(self.rate_weight(quality)) if price is None else price
+            chooser = LeastCostChoice(find_motion(x.y, sources, price, continued))
+        motion: Motion = self.vectors(coder, chooser, continued, tuple(abs(d) for d in distances), quality)
+        return motion
+
+    def _continued(self, references: Sequence[tuple[Reference, Prepared]], distances: Sequence[int]) -> Tensor:
+        """Vectors (B, F, 2, H/16, W/16) to the references, by the motion of the nearest that has any."""
+        order = sorted(range(len(references)), key=lambda n: (abs(distances[n]), n))
+        for reference, _ in (references[n] for n in order):
+            if reference.motion is not None:
+                vectors = blocks_of(reference.motion.of(0))
+                return torch.stack([continued_from(vectors, reference.distance, d) for d in distances], 1)
+        height, width = references[0][0].planes.y.shape[2:]
+        shape = (len(references[0][0].quality), len(references), 2, height // 16, width // 16)
+        return torch.zeros(shape, dtype=torch.int64, device=references[0][0].planes.y.device)
+
     def code_frame(
         self,
         coder: Coder,
         x: Planes | None,
         motion: Motion,
         references: Sequence[tuple[Reference, Prepared]],
-        distances: tuple[int, int],
+        distances: Sequence[int],
         quality: Tensor,
     ) -> Coded:
         """Hand every symbol of a batch of frames to `coder`, its motion apart.
@@ -304,11 +352,15 @@ class VideoNetwork(Codec):
             coder: what is done with the symbols.
             x: the frames; None when decoding.
             motion: of them.
-            references: two; the same twice where there is one.
-            distances: in frames, from each of them.
+            references: one or two.
+            distances: in frames, to each of them: negative into the past.
             quality: int64 (B,), half steps 0..200.
 
         """
+        first_distance = distances[0]
+        if len(references) == 1:
+            references, distances = [*references, *references], [*distances, *distances]
+        distances = [abs(d) for d in distances]
         context, prediction = self._context(motion, references, distances, quality)
         coarse_context = self.to_coarse_context(F.pixel_unshuffle(context, 2))
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
@@ -338,18 +390,19 @@ class VideoNetwork(Codec):
             scales = self.scale_context[number](scale_features, magnitudes, quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self._y_prior(scales, where))
             learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
-            learn(magnitudes, number, magnitude_features(symbols * where, self.training))
+            learn(magnitudes, number, magnitude_features(symbols, self.training))
         latents = torch.cat(y_hat, 1) * self.deviation
         planes, memory = self._synthesise(latents, prediction, context, coarse_context, quality)
         decoded = to_codes(planes)
         memory = memory + self.first_memory(to_grid(decoded))
-        return Coded(Reference(decoded, memory, torch.cat(magnitudes, 1).detach(), quality, False), planes)
+        symbols = torch.cat(magnitudes, 1).detach()
+        return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes)
 
     def _context(
         self,
         motion: Motion,
         references: Sequence[tuple[Reference, Prepared]],
-        distances: tuple[int, int],
+        distances: Sequence[int],
         quality: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Features at 1/8, and the prediction in the grid."""
@@ -377,7 +430,7 @@ class VideoNetwork(Codec):
         return context, torch.addcmul(first + correction, mask, apart)
 
     def _extras(
-        self, half_weight: Tensor, references: Sequence[Reference], distances: tuple[int, int], quality: Tensor
+        self, half_weight: Tensor, references: Sequence[Reference], distances: Sequence[int], quality: Tensor
     ) -> Tensor:
         """Channels (B, EXTRAS, H/8, W/8) that tell how the references lie."""
         shape = (-1, 1, *half_weight.shape[2:])
@@ -390,7 +443,7 @@ class VideoNetwork(Codec):
         return torch.cat(parts, 1)
 
     def _exact_features(
-        self, motion: Motion, references: Sequence[Reference], distances: tuple[int, int], quality: Tensor
+        self, motion: Motion, references: Sequence[Reference], distances: Sequence[int], quality: Tensor
     ) -> Tensor:
         """What the scales may know beside this frame's symbols: (B, channels, H/16, W/16), all integers."""
         unit = 1 / 16 if self.training else 1.0

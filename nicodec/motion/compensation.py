@@ -48,6 +48,10 @@ class Phases:
     values: Tensor
     margin: int
 
+    def detach(self) -> Phases:
+        """The same without gradients."""
+        return Phases(self.values.detach(), self.margin)
+
 
 class _Filtered(torch.autograd.Function):
     """(N, H, W) at four phases along the last axis but one or the last: (N, 4, H, W), shorter by TAPS − 1 there."""

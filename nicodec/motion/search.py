@@ -8,6 +8,7 @@ Sources: DIS flow, Kroeger et al. 2016; predictive zonal search, Tourapis 2002.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.motion.compensation import Phases, pixel_places, place_of, within_reach_of
-from nicodec.motion.field import BLOCK, CELL, UNIT, VECTOR_MAX, Motion, blocks_of, cells_of
+from nicodec.motion.field import BLOCK, CELL, UNIT, VECTOR_MAX, Motion, cells_of
 
 SAME_BITS, NEW_BITS, SPLIT_BITS = 0.7, 4.0, 2.0
 """About what it costs to take a neighbour's vector, to tell a new one beside its difference, and to split a block."""
@@ -55,25 +56,25 @@ class Search:
         """
         batch, _, height, width = current.shape
         self.rows, self.columns = height // CELL, width // CELL
-        self._source, self._price = reference, price
+        self.source, self.price = reference, price
         shape = (batch, self.rows, CELL, self.columns, CELL)
-        self._places = pixel_places(reference, height, width).view(shape)
-        self._current = current.reshape(shape)
+        self.places = pixel_places(reference, height, width).view(shape)
+        self.current = current.reshape(shape)
 
     def predicted(self, cells: Tensor) -> Tensor:
         """What vectors (B, 2, H/8, W/8) give without overlap: (B, H/8, 8, W/8, 8)."""
-        steps = place_of(within_reach_of(cells, CELL), self._source.values.shape)
-        return self._source.values.take(self._places + steps[:, :, None, :, None])
+        steps = place_of(within_reach_of(cells, CELL), self.source.values.shape)
+        return self.source.values.take(self.places + steps[:, :, None, :, None])
 
     def differences(self, cells: Tensor) -> Tensor:
         """Sums of absolute differences of cells, (B, H/8, W/8), that vectors (B, 2, H/8, W/8) give."""
-        return (self.predicted(cells) - self._current).abs_().sum((2, 4))
+        return (self.predicted(cells) - self.current).abs_().sum((2, 4))
 
     def blocks(self, candidates: Sequence[Tensor]) -> Tensor:
         """Find a vector for each block, (B, 2, H/16, W/16), from candidates of that shape on."""
         best, cost = candidates[0], None
         for candidate in candidates:
-            own = _over_blocks(self.differences(cells_of(candidate))) + self._price * SAME_BITS
+            own = _over_blocks(self.differences(cells_of(candidate))) + self.price * SAME_BITS
             best, cost = (candidate, own) if cost is None else _better(best, cost, candidate, own)
         others = list(candidates[2:])
         for size, steps in ((UNIT, CROSS), (UNIT // 2, AROUND), (UNIT // 4, AROUND)):
@@ -88,15 +89,17 @@ class Search:
         return best
 
     def _cost(self, vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
-        return _over_blocks(self.differences(cells_of(vectors))) + self._price * bits_beside(vectors, near)
+        return _over_blocks(self.differences(cells_of(vectors))) + self.price * bits_beside(vectors, near)
 
-    def cells(self, blocks: Tensor, start: Tensor) -> Tensor:
-        """Split the blocks (B, 2, H/16, W/16) that pay for it; `start`: further vectors (B, 2, H/8, W/8) to try.
+    def cells(self, blocks: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Find vectors of cells, of blocks (B, 2, H/16, W/16) and of further vectors (B, 2, H/8, W/8) to try.
 
-        Returns (B, 2, H/8, W/8).
+        Returns:
+            The best vectors of cells (B, 2, H/8, W/8), and which blocks should be split, (B, H/16, W/16).
+
         """
         whole = cells_of(blocks)
-        price = self._price if self._price.shape[1] == 1 else cells_of(self._price)
+        price = self.price if self.price.shape[1] == 1 else cells_of(self.price)
         near = [whole, *_across(blocks)]
         best, together = whole, self.differences(whole)
         cost = together + price * SAME_BITS
@@ -109,8 +112,8 @@ class Search:
                 moved = _moved(middle, size * row, size * column)
                 own = self.differences(moved) + price * bits_beside(moved, near)
                 best, cost = _better(best, cost, moved, own)
-        split = _over_blocks(cost) + self._price * SPLIT_BITS < _over_blocks(together)
-        return torch.where(cells_of(split)[:, None], best, whole)
+        split = _over_blocks(cost) + self.price * SPLIT_BITS < _over_blocks(together)
+        return best, split
 
 
 def bits_beside(vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
@@ -160,50 +163,77 @@ def _in_units(flow_of_pixels: Tensor, side: int) -> Tensor:
     return (mean * UNIT).round().clamp(-VECTOR_MAX, VECTOR_MAX).to(torch.int64)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        blocks: by reference, (B, 2, H/16, W/16).
+        cells: by reference, the best of each cell, (B, 2, H/8, W/8).
+        split: by reference, which blocks are better split, (B, H/16, W/16).
+        costs: of two references, what blocks cost with weights 0, 1, 2: (B, 3, H/16, W/16).
+        searches: by reference.
+
+    """
+
+    blocks: list[Tensor]
+    cells: list[Tensor]
+    split: list[Tensor]
+    costs: Tensor | None
+    searches: list[Search]
+
+    def motion(self) -> Motion:
+        """The motion, as it would be if vectors cost what the search thinks."""
+        fields = [
+            torch.where(cells_of(split)[:, None], cells, cells_of(blocks))
+            for blocks, cells, split in zip(self.blocks, self.cells, self.split, strict=True)
+        ]
+        if self.costs is None:
+            return Motion(torch.stack(fields * 2, 1), torch.ones_like(fields[0][:, :1]))
+        return Motion(torch.stack(fields, 1), cells_of(self.costs.argmin(1)[:, None]))
+
+
 @torch.no_grad()
 def find_motion(
     current: Tensor,
     references: Sequence[tuple[Tensor, Phases]],
     price: Tensor,
-    candidates: Sequence[Sequence[Tensor]] = ((), ()),
-) -> Motion:
+    continued: Tensor | None = None,
+) -> Found:
     """Search the motion of a batch of pictures.
 
     Args:
         current: luma (B, 1, H, W), 0..1, sides multiples of 16.
         references: luma and its phases, of one or two.
         price: see `Search`.
-        candidates: for each reference further vectors (B, 2, H/16, W/16) to begin from.
+        continued: further vectors to begin from, (B, references, 2, H/16, W/16).
 
     """
-    fields, predicted = [], []
-    for (plane, reference), further in zip(references, candidates, strict=False):
+    found = Found([], [], [], None, [])
+    predicted = []
+    for number, (plane, reference) in enumerate(references):
         search = Search(current, reference, price)
         dense = flow(current, plane)
         start = _in_units(dense, BLOCK)
+        further = [] if continued is None else [continued[:, number]]
         blocks = search.blocks([torch.zeros_like(start), start, *further])
-        cells = search.cells(blocks, _in_units(dense, CELL))
-        fields.append(cells)
-        predicted.append(search.predicted(cells))
-    if len(fields) == 1:
-        weight = torch.ones_like(fields[0][:, :1])
-        return Motion(torch.stack([fields[0]] * 2, 1), weight)
-    shape = predicted[0].shape
-    wanted = current.reshape(shape)
+        cells, split = search.cells(blocks, _in_units(dense, CELL))
+        found.blocks.append(blocks)
+        found.cells.append(cells)
+        found.split.append(split)
+        found.searches.append(search)
+        predicted.append(search.predicted(torch.where(cells_of(split)[:, None], cells, cells_of(blocks))))
+    if len(references) == 1:
+        return found
+    wanted = current.reshape(predicted[0].shape)
+    rates = [_rate_of(blocks, split) for blocks, split in zip(found.blocks, found.split, strict=True)]
     costs = []
-    rates = [_rate_of(field) for field in fields]
-    for share, rate in ((2, rates[0]), (1, rates[0] + rates[1]), (0, rates[1])):
+    for share, rate in ((0, rates[1]), (1, rates[0] + rates[1]), (2, rates[0])):
         mixed = predicted[1] + (predicted[0] - predicted[1]) * (share / 2)
-        costs.append(_over_blocks((mixed - wanted).abs().sum((2, 4))) + price * (rate + 1))
-    best = torch.stack(costs).argmin(0)
-    weight = cells_of((2 - best)[:, None])
-    return Motion(torch.stack(fields, 1), weight)
+        costs.append(_over_blocks((mixed - wanted).abs_().sum((2, 4))) + price * rate)
+    return replace(found, costs=torch.stack(costs, 1))
 
 
-def _rate_of(cells: Tensor) -> Tensor:
-    """About what the vectors (B, 2, H/8, W/8) of each block cost, (B, H/16, W/16)."""
-    blocks = blocks_of(cells)
-    bits = bits_beside(blocks, _neighbours(blocks))
-    whole = cells_of(blocks)
-    split = _over_blocks((cells != whole).any(1).float())
-    return bits + 3 * split
+def _rate_of(blocks: Tensor, split: Tensor) -> Tensor:
+    """About what the vectors of each block cost, (B, H/16, W/16)."""
+    return bits_beside(blocks, _neighbours(blocks)) + 12 * split

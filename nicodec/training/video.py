@@ -23,8 +23,6 @@ from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, Vid
 from nicodec.entropy.coder import RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
-from nicodec.motion.field import Motion, blocks_of
-from nicodec.motion.search import find_motion, price_of
 from nicodec.training.budget import Budget
 from nicodec.training.loss import drawn_qualities, sample_weight
 from nicodec.training.objective import DataSettings, Objective
@@ -119,8 +117,8 @@ class _Sequence(nn.Module):
 
     def forward(
         self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Squared errors (frames, B), as (6·Y + U + V)/8 says, and bits (frames, B), of the coded frames.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Squared errors (frames, B), as (6·Y + U + V)/8 says, bits (frames, B), and those of the vectors.
 
         Args:
             frames: as they are.
@@ -133,45 +131,21 @@ class _Sequence(nn.Module):
         codec = self.codec
         start = codec.first_reference(first, qualities[0], intra=intra)
         known: dict[int, tuple[Reference, Prepared]] = {0: (start, prepare(first))}
-        motions: dict[int, Motion] = {}
-        errors, bits = [], []
+        errors, bits, vector_bits = [], [], []
         for step in plan.steps:
             references = [known[n] for n in step.references]
-            distances = [abs(plan.times[step.frame] - plan.times[n]) for n in step.references]
-            motion = self._motion(frames[step.frame], references, step, plan, motions, qualities[step.frame])
-            motions[step.frame] = motion
-            if len(references) == 1:
-                references, distances = references * 2, distances * 2
+            distances = [plan.times[n] - plan.times[step.frame] for n in step.references]
             coder = RateEstimator(noise=self.training)
-            coded: Coded = codec.code_frame(
-                coder, frames[step.frame], motion, references, (distances[0], distances[1]), qualities[step.frame]
-            )
+            vectors = RateEstimator(noise=False)
+            frame, quality = frames[step.frame], qualities[step.frame]
+            motion = codec.code_motion(vectors, frame, references, distances, quality)
+            coded: Coded = codec.code_frame(coder, frame, motion, references, distances, quality)
             planes = coded.reference.planes
             known[step.frame] = (coded.reference, prepare(planes))
             errors.append(weighted_error(frames[step.frame], coded.planes))
             bits.append(torch.as_tensor(coder.bits))
-        return torch.stack(errors), torch.stack(bits)
-
-    def _motion(
-        self,
-        frame: Planes,
-        references: Sequence[tuple[Reference, Prepared]],
-        step: Step,
-        plan: Plan,
-        motions: dict[int, Motion],
-        quality: Tensor,
-    ) -> Motion:
-        further: list[list[Tensor]] = [[], []]
-        times = [plan.times[n] - plan.times[step.frame] for n in step.references]
-        if len(times) == 2 and times[0] * times[1] < 0 and step.references[1] in motions:
-            whole = blocks_of(motions[step.references[1]].of(0))
-            further = [[whole >> 1], [-(whole >> 1)]]
-        sources = [(reference.planes.y.detach(), _detached(prepared)) for reference, prepared in references]
-        return find_motion(frame.y, sources, price_of(self.codec.rate_weight(quality)), further)
-
-
-def _detached(prepared: Prepared) -> Any:
-    return type(prepared.y)(prepared.y.values.detach(), prepared.y.margin)
+            vector_bits.append(torch.as_tensor(vectors.bits))
+        return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
 
 
 def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
@@ -275,10 +249,10 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         self._share = share
         stage = self._stage()
         plan, frames, first, intra, qualities = self._drawn(stage)
-        errors, bits = self._network(frames, first, intra, plan, qualities)
+        errors, bits, vector_bits = self._network(frames, first, intra, plan, qualities)
         weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.steps])
-        bpp = bits / stage.crop**2
-        loss = (sample_weight(weights, self.settings.lambda_power) * (weights * 255**2 * errors + bpp)).mean()
+        bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
+        loss = (sample_weight(weights, self.settings.lambda_power) * (weights * 255**2 * errors + bpp + vector_bpp)).mean()
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -290,7 +264,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
                 scheduler.step()
         self._average.update_parameters(self.trained)
         psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
-        return {"loss": loss.detach(), "bpp": bpp.detach().mean(), "psnr": psnr, "norm": norm}
+        return {"loss": loss.detach(), "bpp": bpp.detach().mean(), "vectors": vector_bpp.detach().mean(), "psnr": psnr, "norm": norm}
 
     def finish(self, budget: Budget) -> VideoNetwork:
         """See `Objective.finish`."""
