@@ -221,14 +221,16 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         random, settings = self._random, self.settings
         if random.random() < settings.pyramid_share:
             plan = pyramid(stage.frames, int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4))), random)
+            spread = 5.0
         else:
+            spread = 9.0
             plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random)
         frames = self.source.sequence(stage.batch, stage.crop, plan.times)
         base = drawn_qualities(stage.batch)[torch.from_numpy(random.permutation(stage.batch))]
         levels = {step.frame: step.level for step in plan.steps}
         qualities = []
         for number in range(len(frames)):
-            wander = torch.from_numpy(random.normal(0, 5, stage.batch)).round().to(torch.int64)
+            wander = torch.from_numpy(random.normal(0, spread, stage.batch)).round().to(torch.int64)
             own = base - settings.level_step * levels.get(number, 0) + wander
             qualities.append(own.clamp(0, QUALITY_STEPS).to(self.workers.device))
         first, intra = self._first(frames[0], qualities[0])
