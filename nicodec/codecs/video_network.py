@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from nicodec.codecs.base import Codec
 from nicodec.codecs.hyperprior import HYPER_HALF_WIDTH, OFFSET_MAX
+from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import Coder, RateEstimator
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
@@ -38,18 +39,17 @@ from nicodec.exact.anchors import ANCHORS
 from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.blocks import Basis, BlockStack, Pointwise
-from nicodec.layers.contexts import LAST_PASS, HyperContext, MeanContext, ScaleContext, learn, pass_channels, passes
+from nicodec.layers.contexts import HyperContext, MeanContext, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
 from nicodec.layers.quality import QualityTable
+from nicodec.motion.choice import LeastCostChoice
 from nicodec.motion.compensation import (
-    TAPS,
     Phases,
     compensate,
     halved,
     moved_smoothly,
     phases,
 )
-from nicodec.motion.choice import LeastCostChoice
 from nicodec.motion.field import CELL, REACH, Motion, blocks_of, moved_to_nearest
 from nicodec.motion.search import find_motion, price_of
 from nicodec.motion.vectors import VectorCoder, continued_from
@@ -66,7 +66,7 @@ KR, KB = 0.299, 0.114
 
 ALIGNMENT = 64
 MARGIN = REACH + CELL
-"""Around a plane of luma that vectors may look at."""
+"""Pixels around a plane that vectors may look at."""
 
 DEVIATION_MIN = 0.05
 """Components are normalised by no less than this."""
@@ -161,7 +161,7 @@ class Prepared:
 
 def prepare(planes: Planes) -> Prepared:
     """Filter a reference once for all that is predicted from it."""
-    return Prepared(*(phases(plane, margin) for plane, margin in zip(planes.each(), (MARGIN, MARGIN, MARGIN))))
+    return Prepared(*(phases(plane, MARGIN) for plane in planes.each()))
 
 
 def to_grid(planes: Planes) -> Tensor:
@@ -180,7 +180,7 @@ def from_grid(grid: Tensor) -> Planes:
 
 def rgb_to_planes(rgb: Tensor) -> Planes:
     """Planes of pictures (B, 3, H, W) in about [0, 1], even sides: BT.601 by the full range of codes."""
-    r, g, b = rgb.split(1, 1)
+    r, g, b = rgb[:, :1], rgb[:, 1:2], rgb[:, 2:]
     y = KR * r + (1 - KR - KB) * g + KB * b
     u, v = (b - y) / (2 - 2 * KB) + 0.5, (r - y) / (2 - 2 * KR) + 0.5
     return Planes(y, F.avg_pool2d(u, 2), F.avg_pool2d(v, 2))
@@ -466,7 +466,8 @@ class VideoNetwork(Codec):
         h = torch.cat([self.to_fine(difference), context], 1)
         h = self.fine_analysis(h, quality)
         h = torch.cat([self.to_latents(F.pixel_unshuffle(h, 2)), coarse_context], 1)
-        return self.coarse_analysis(h, quality)[:, : self.config.latents]
+        latents: Tensor = self.coarse_analysis(h, quality)
+        return latents[:, : self.config.latents]
 
     def _synthesise(
         self, latents: Tensor, prediction: Tensor, context: Tensor, coarse_context: Tensor, quality: Tensor

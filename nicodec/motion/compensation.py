@@ -1,8 +1,8 @@
 """What is predicted from a reference and a field of vectors: an 8-tap filter, and cells that overlap.
 
 A plane is filtered to its sixteen phases of a quarter pixel once; a prediction is then a look-up. Each pixel is the
-mean of what the vectors of the four nearest cells give it, weighted as in a bilinear interpolation between the middles
-of the cells: overlapped blocks (Orchard and Sullivan 1994).
+mean of what the vectors of the four nearest cells give it, weighted as in a bilinear interpolation between the cells'
+middles: overlapped blocks (Orchard and Sullivan 1994).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.motion.compensation import Phases, pixel_places, place_of, within_reach_of
@@ -36,9 +37,16 @@ def price_of(rate_weight: Tensor) -> Tensor:
 
 def flow(current: Tensor, reference: Tensor) -> Tensor:
     """Dense flow from current to reference pictures (B, 1, H, W) in [0, 1]: float32 (B, 2, H, W) in pixels."""
-    pictures = [(t[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy() for t in (current, reference)]
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flows = [search.calc(one, other, None)[..., ::-1] for one, other in zip(*pictures, strict=True)]
+
+    def codes(plane: Tensor) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = (plane[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return found
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flows = []
+    for one, other in zip(codes(current), codes(reference), strict=True):
+        start = np.zeros((*one.shape, 2), dtype=np.float32)
+        flows.append(search.calc(one, other, start)[..., ::-1])
     return torch.from_numpy(np.stack(flows).copy()).permute(0, 3, 1, 2).to(current.device)
 
 

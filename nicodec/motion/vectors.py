@@ -72,7 +72,8 @@ def places(rows: int, columns: int) -> tuple[Place, ...]:
     def sides(r: Tensor, c: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         def ends(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
             low, high = x - 1, x + 1
-            return torch.where(low < 0, high.clamp(max=count - 1), low), torch.where(high < count, high, low.clamp(min=0))
+            there = torch.where(low < 0, high.clamp(max=count - 1), low)
+            return there, torch.where(high < count, high, low.clamp(min=0))
 
         (top, bottom), (left, right) = ends(r, rows), ends(c, columns)
         return (top, c), (bottom, c), (r, left), (r, right)
@@ -214,11 +215,12 @@ class VectorCoder(nn.Module):
     ) -> Tensor:
         unit, count = self._unit(), len(place.row)
         parts = []
+        near = [] if place.near is None else [weight[:, r, c] for r, c in place.near]
         for value in range(3):
-            if place.near is None:
-                parts.append(weight.new_zeros(len(weight), count).float())
-            else:
-                parts.append(sum((weight[:, r, c] == value).float() for r, c in place.near) * (32 * unit))  # type: ignore[arg-type]
+            same = torch.zeros(len(weight), count, dtype=torch.int64, device=weight.device)
+            for each in near:
+                same += each == value
+            parts.append(same.float() * (FLAG // 4 * unit))
         parts.append(torch.full_like(parts[0], FLAG * unit * (place.near is None)))
         parts += [torch.full_like(parts[0], min(ACTIVATION_MAX, 16 * d) * unit) for d in distances]
         logits = self.weights[number](torch.stack(parts, 1), quality)
@@ -312,7 +314,8 @@ class VectorCoder(nn.Module):
         candidates = torch.stack([whole, torch.where(upper, up, down), torch.where(leftward, left, right)], 2)
         again = _repeated(candidates)
         sizes = torch.stack([*((candidates[:, :, n] - whole).abs().sum(2) for n in (1, 2)), cells_of(fresh)], 2)
-        parts = [magnitude_features(sizes.float(), self.training), again[:, :, 1:].float() * (FLAG * unit), cells_of(flags)]
+        same = again[:, :, 1:].float() * (FLAG * unit)
+        parts = [magnitude_features(sizes.float(), self.training), same, cells_of(flags)]
         parameters = self.cells(torch.cat(parts, 2).flatten(0, 1).flatten(2), qualities)
         parameters = parameters.view(batch, fields, CELL_MODES + 2, 2 * rows, 2 * columns)
         again = torch.cat([again, torch.zeros_like(again[:, :, :1])], 2)
@@ -402,4 +405,5 @@ def continued_from(vectors: Tensor, distance: int, wanted: int) -> Tensor:
     """Vectors of blocks (B, 2, R, C) over a signed distance in frames, at the same speed over another one."""
     if distance < 0:
         distance, wanted = -distance, -wanted
-    return torch.div(2 * vectors * wanted + distance, 2 * distance, rounding_mode="floor").clamp(-VECTOR_MAX, VECTOR_MAX)
+    found = torch.div(2 * vectors * wanted + distance, 2 * distance, rounding_mode="floor")
+    return found.clamp(-VECTOR_MAX, VECTOR_MAX)

@@ -86,7 +86,7 @@ class Plan:
 
 
 def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
-    """P-frames one after another; half of the chains have a second reference, an earlier frame, where there is one."""
+    """P-frames one after another; half of the chains have a second reference, where there is an earlier frame."""
     two = random.random() < 0.5
     steps = []
     for number in range(1, frames + 1):
@@ -167,7 +167,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
             raise InputError(f"{type(codec).__name__} is no codec of clips with motion; video cannot train it")
         super().__init__(codec, settings, source, workers)
         self._share = 0.0
-        self._random = np.random.default_rng(torch.randint(2**31, (1,)).item())
+        self._random = np.random.default_rng(int(torch.randint(2**31, (1,))))
         self.trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
         self.optimisers = build_optimisers(
             codec, rate=settings.learning_rate, muon_rate=settings.muon_learning_rate, weight_decay=0.0
@@ -211,7 +211,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         self.workers.say("starting from differences of frames and what their references predict")
         stage, found, count = self.settings.stages[0], [], 0
         while count < self.settings.start_blocks:
-            plan, frames, first, intra, qualities = self._drawn(stage)
+            _, frames, first, _, qualities = self._drawn(stage)
             found.append(self.codec.differences(frames[1], first, qualities[1]))
             count += len(found[-1])
         self.codec.start_from(torch.cat(found))
@@ -254,10 +254,11 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         errors, bits, vector_bits = self._network(frames, first, intra, plan, qualities)
         weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.steps])
         bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
-        loss = (sample_weight(weights, self.settings.lambda_power) * (weights * 255**2 * errors + bpp + vector_bpp)).mean()
+        costs = weights * 255**2 * errors + bpp + vector_bpp
+        loss = (sample_weight(weights, self.settings.lambda_power) * costs).mean()
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
         if torch.isfinite(norm):  # a step that is not finite is skipped
             for optimiser in self.optimisers:
@@ -266,7 +267,8 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
                 scheduler.step()
         self._average.update_parameters(self.trained)
         psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
-        return {"loss": loss.detach(), "bpp": bpp.detach().mean(), "vectors": vector_bpp.detach().mean(), "psnr": psnr, "norm": norm}
+        numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
+        return {name: value.detach() for name, value in numbers.items()}
 
     def finish(self, budget: Budget) -> VideoNetwork:
         """See `Objective.finish`."""

@@ -25,11 +25,12 @@ from nicodec.training.workers import Workers
 
 SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".y4m", ".avi", ".m4v"}
 
+
 @dataclass(frozen=True)
 class ClipSettings(DataSettings):
     """The [data] table: folders of clips, and of photographs to be moved about."""
 
-    pictures: tuple[str, ...] = setting((), help="Folders of photographs; ${NAME}: the environment's. None: only clips.")
+    pictures: tuple[str, ...] = setting((), help="Folders of photographs; ${NAME}: the environment's.")
     picture_share: float = setting(0.2, help="Share of the sequences made of moved photographs.", least=0, most=1)
     holdout: int = setting(4, help="Clips kept aside for the preview: at most a tenth of all.", least=0)
     frames: int = setting(96, help="Of a clip at most.", least=2)
@@ -118,10 +119,11 @@ class Clips:
             parts.append(self._moved(moved, crop, times))
         parts += [self._one(crop, times) for _ in range(count - moved)]
         device = self._workers.device
-        return [
-            Planes(*(torch.cat(planes).to(device) for planes in zip(*(part[n].each() for part in parts), strict=True)))
-            for n in range(len(times))
-        ]
+        frames = []
+        for number in range(len(times)):
+            planes = zip(*(part[number].each() for part in parts), strict=True)
+            frames.append(Planes(*(torch.cat(each).to(device) for each in planes)))
+        return frames
 
     def _one(self, crop: int, times: Sequence[int]) -> list[Planes]:
         random, span = self._random, max(times)
@@ -157,9 +159,7 @@ class Clips:
         frames = []
         for time in times:
             behind, before = (
-                F.grid_sample(
-                    picture.cpu(), path.grid(time, crop), mode="bicubic", padding_mode="reflection", align_corners=False
-                )
+                _sampled(picture.cpu(), path.grid(time, crop))
                 for picture, path in zip((back, front), paths, strict=True)
             )
             distance = paths[1].grid(time, crop).square().sum(-1)[:, None].sqrt() * 2
@@ -168,6 +168,10 @@ class Clips:
             planes = rgb_to_planes((mixed + noise * torch.randn_like(mixed)).clamp(0, 1))
             frames.append(planes)
         return frames
+
+
+def _sampled(pictures: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(pictures, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
 class _Path:
@@ -199,5 +203,6 @@ def _read(path: Path, most: int) -> _Clip:
             break
     height, width = (side // 2 * 2 for side in frames[0].y.shape)
     y = np.stack([f.y[:height, :width] for f in frames])
-    u, v = (np.stack([p[: height // 2, : width // 2] for p in each]) for each in zip(*((f.u, f.v) for f in frames)))
+    u = np.stack([f.u[: height // 2, : width // 2] for f in frames])
+    v = np.stack([f.v[: height // 2, : width // 2] for f in frames])
     return _Clip(y, u, v)
