@@ -219,7 +219,7 @@ class VectorCoder(nn.Module):
         for value in range(3):
             same = torch.zeros(len(weight), count, dtype=torch.int64, device=weight.device)
             for each in near:
-                same += each == value
+                same = same + (each == value).to(torch.int64)
             parts.append(same.float() * (FLAG // 4 * unit))
         parts.append(torch.full_like(parts[0], FLAG * unit * (place.near is None)))
         parts += [torch.full_like(parts[0], min(ACTIVATION_MAX, 16 * d) * unit) for d in distances]
