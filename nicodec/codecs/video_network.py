@@ -66,7 +66,7 @@ KR, KB = 0.299, 0.114
 
 ALIGNMENT = 64
 MARGIN = REACH + CELL
-"""Pixels around a plane that vectors may look at."""
+"""Pixels around a plane of luma that vectors may look at; half as many around chroma."""
 
 DEVIATION_MIN = 0.05
 """Components are normalised by no less than this."""
@@ -161,7 +161,7 @@ class Prepared:
 
 def prepare(planes: Planes) -> Prepared:
     """Filter a reference once for all that is predicted from it."""
-    return Prepared(*(phases(plane, MARGIN) for plane in planes.each()))
+    return Prepared(phases(planes.y, MARGIN), phases(planes.u, MARGIN // 2), phases(planes.v, MARGIN // 2))
 
 
 def to_grid(planes: Planes) -> Tensor:

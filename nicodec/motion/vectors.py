@@ -134,7 +134,7 @@ class _Choice(nn.Module):
         self.mix = ExactPointwise(width, width)
         self.leave = ExactPointwise(width, len(start), activation=False, zero=True)
         with torch.no_grad():
-            self.leave.bias += torch.tensor(start, dtype=torch.float32)
+            self.leave.bias.add_(torch.tensor(start, dtype=torch.float32))
 
     def forward(self, features: Tensor, quality: Tensor) -> Tensor:
         """(B, features, N) to (B, parameters, N)."""
