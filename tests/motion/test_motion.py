@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nicodec.entropy.coder import RateEstimator, StreamDecoder, StreamEncoder
@@ -61,6 +61,7 @@ class Given:
         return self.draw(2, (batch, fields, rows, columns)) > 0, self.draw(bits.shape[2], shape), new
 
 
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 1000),
     fields=st.sampled_from([1, 2]),
@@ -81,7 +82,7 @@ def test_any_motion_is_read_as_it_was_written(seed: int, fields: int, rows: int,
     assert torch.equal(written.vectors, read.vectors)
     assert torch.equal(written.weight, read.weight)
     coder(estimator, Given(seed), continued, distances, half_steps)
-    assert abs(8 * len(stream.data) - float(estimator.bits)) <= 0.01 * float(estimator.bits) + 64
+    assert abs(8 * len(stream.data) - float(estimator.bits)) <= 0.01 * float(estimator.bits) + 8 * 64
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9))
@@ -95,6 +96,7 @@ def test_passes_see_what_is_known(rows: int, columns: int) -> None:
     assert bool(known.all())
 
 
+@settings(max_examples=15)
 @given(row=st.integers(-12, 12), column=st.integers(-12, 12), seed=st.integers(0, 5))
 def test_whole_pixels_are_moved_exactly(row: int, column: int, seed: int) -> None:
     plane = luma(64, 80, seed)
@@ -104,6 +106,7 @@ def test_whole_pixels_are_moved_exactly(row: int, column: int, seed: int) -> Non
     assert torch.allclose(found[0, 0], plane[0, 0][rows][:, columns], atol=1e-5)
 
 
+@settings(max_examples=15)
 @given(row=st.integers(-5000, 5000), column=st.integers(-5000, 5000))
 def test_vectors_may_lead_far_outside(row: int, column: int) -> None:
     plane = luma(64, 64)
