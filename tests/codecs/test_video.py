@@ -78,9 +78,7 @@ def check(codec: Video, frames: list[Frame], **options: object) -> list[CodedFra
     gop=st.sampled_from([1, 2, 3, 8]),
     low_delay=st.booleans(),
 )
-def test_every_length_and_size(
-    codec: Video, count: int, height: int, width: int, gop: int, low_delay: bool
-) -> None:
+def test_every_length_and_size(codec: Video, count: int, height: int, width: int, gop: int, low_delay: bool) -> None:
     check(codec, moving_clip(count, height, width), gop=gop, low_delay=low_delay)
 
 
@@ -255,8 +253,6 @@ def test_weights_go_out_and_in(codec: Video) -> None:
     assert len(decoded(other, packets, (64, 64))) == 3
     with pytest.raises(ValueError, match="lent"):
         _ = Video(codec.config).pictures
-
-
 
 
 def test_decoder_of_one_stream_needs_the_same_head(codec: Video) -> None:

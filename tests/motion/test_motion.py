@@ -111,7 +111,10 @@ def test_whole_pixels_are_moved_exactly(row: int, column: int, seed: int) -> Non
 def test_vectors_may_lead_far_outside(row: int, column: int) -> None:
     plane = luma(64, 64)
     vectors = torch.tensor([row, column])[None, :, None, None].expand(1, 2, 8, 8)
-    for values in (compensate(phases(plane, 24), vectors, 8), compensate(phases(plane, 12), vectors // 2, 4)[..., :32]):
+    for values in (
+        compensate(phases(plane, 24), vectors, 8),
+        compensate(phases(plane, 12), vectors // 2, 4)[..., :32],
+    ):
         assert bool(torch.isfinite(values).all())
         assert float(values.min()) > -0.5
         assert float(values.max()) < 1.5
