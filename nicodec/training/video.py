@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, VideoNetwork, prepare, to_codes
-from nicodec.entropy.coder import RateEstimator
+from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
@@ -31,6 +31,11 @@ from nicodec.training.settings import setting
 from nicodec.training.video_data import Clips, ClipSettings
 from nicodec.training.workers import Workers
 from nicodec.zoo import find_model, load_codec
+
+FIT_RATE, FIT_WARMUP = 2e-4, 20
+"""AdamW's rate when the integer networks are fitted at the end, and its warm-up."""
+
+PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class VideoSettings:
     gradient_clip: float = setting(0.5, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     lambda_power: float = setting(-0.5, help="A sample's loss is weighted by λ to this power.")
+    scale_share: float = setting(
+        0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
+    )
 
 
 @dataclass(frozen=True)
@@ -108,12 +116,23 @@ def pyramid(frames: int, span: int, random: np.random.Generator) -> Plan:
     return Plan(tuple(times), tuple(steps))
 
 
+def whole_pyramid(span: int) -> Plan:
+    """All frames of a group of a power of two."""
+    steps, step, level = [Step(span, (0,), 0)], span, 1
+    while step > 1:
+        half = step // 2
+        steps += [Step(low + half, (low, low + step), level) for low in range(0, span, step)]
+        step, level = half, level + 1
+    return Plan(tuple(range(span + 1)), tuple(steps))
+
+
 class _Sequence(nn.Module):
     """Codes the frames of a sequence; what workers share the gradients of."""
 
-    def __init__(self, codec: VideoNetwork) -> None:
+    def __init__(self, codec: VideoNetwork, *, as_encoder: bool = False) -> None:
+        """`as_encoder`: symbols are those of least cost, and the rate is theirs."""
         super().__init__()
-        self.codec = codec
+        self.codec, self._as_encoder = codec, as_encoder
 
     def forward(
         self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
@@ -135,7 +154,8 @@ class _Sequence(nn.Module):
         for step in plan.steps:
             references = [known[n] for n in step.references]
             distances = [plan.times[n] - plan.times[step.frame] for n in step.references]
-            coder = RateEstimator(noise=self.training)
+            estimator = RateEstimator(noise=self.training and not self._as_encoder)
+            coder = LeastCost(estimator) if self._as_encoder else estimator
             vectors = RateEstimator(noise=False)
             frame, quality = frames[step.frame], qualities[step.frame]
             motion = codec.code_motion(vectors, frame, references, distances, quality)
@@ -143,7 +163,7 @@ class _Sequence(nn.Module):
             planes = coded.reference.planes
             known[step.frame] = (coded.reference, prepare(planes))
             errors.append(weighted_error(frames[step.frame], coded.planes))
-            bits.append(torch.as_tensor(coder.bits))
+            bits.append(torch.as_tensor(estimator.bits))
             vector_bits.append(torch.as_tensor(vectors.bits))
         return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
 
@@ -270,9 +290,76 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
         return {name: value.detach() for name, value in numbers.items()}
 
+    def end_share(self) -> float:
+        """See `Objective.end_share`."""
+        return self.settings.scale_share
+
     def finish(self, budget: Budget) -> VideoNetwork:
         """See `Objective.finish`."""
-        return self.averaged()
+        codec = self.averaged()
+        if self.settings.scale_share:
+            steps = self._fit_integers(codec, budget)
+            self.workers.say(f"fitted the integer networks in {steps} steps")
+        return codec
+
+    def _fit_integers(self, codec: VideoNetwork, budget: Budget) -> int:
+        """Train the integer networks, and nothing else, on the symbols that an encoder picks; see `learn_scales`."""
+        trained = codec.integer_parameters()
+        for parameter in codec.parameters():
+            parameter.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        sequence = _Sequence(codec, as_encoder=True).train()
+        optimiser = torch.optim.AdamW(trained, lr=FIT_RATE, betas=(0.9, 0.99), weight_decay=0.0)
+        spent = 0.0
+        (scheduler,) = build_schedulers(
+            [optimiser], lambda step: rate_factor(spent, step, warmup_steps=FIT_WARMUP, decay_from=0.0)
+        )
+        stage = self.settings.stages[-1]
+        for share in budget:
+            spent = share
+            plan, frames, first, intra, qualities = self._drawn(stage)
+            _, bits, vector_bits = sequence(frames, first, intra, plan, qualities)
+            weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.steps])
+            loss = sample_weight(weights, self.settings.lambda_power) * (bits + vector_bits) / stage.crop**2
+            optimiser.zero_grad(set_to_none=True)
+            loss.mean().backward()
+            optimiser.step()
+            scheduler.step()
+        for parameter in codec.parameters():
+            parameter.requires_grad_(True)
+        codec.to_integers()
+        codec.eval()
+        return budget.steps
+
+    @torch.no_grad()
+    def preview(self, finished: VideoNetwork | None, budget: Budget) -> list[dict[str, float]]:
+        """See `Objective.preview`: groups of held-out clips as encoders code them, first frames not counted."""
+        codec = finished or self.averaged()
+        sequence, plan = _Sequence(codec, as_encoder=True).eval(), whole_pyramid(PREVIEW_GROUP)
+        rows: dict[int, list[tuple[float, float]]] = {quality: [] for quality in PREVIEW_QUALITIES}
+        for number, frames in enumerate(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE)):
+            if number and budget.share() >= 1:
+                break
+            pixels = frames[0].y.shape[2] * frames[0].y.shape[3]
+            for quality in PREVIEW_QUALITIES:
+                qualities = [torch.tensor([2 * quality], device=self.workers.device)] * len(frames)
+                for step in plan.steps:
+                    lower = 2 * quality - self.settings.level_step * step.level
+                    qualities[step.frame] = torch.tensor([max(0, lower)], device=self.workers.device)
+                first = codec.coded_as_picture(self._intra, frames[0], qualities[0])
+                errors, bits, vector_bits = sequence(frames, first, True, plan, qualities)
+                psnr = float((-10 * torch.log10(errors.clamp(min=1e-10))).mean())
+                rows[quality].append((float((bits + vector_bits).mean()) / pixels, psnr))
+        return [
+            {
+                "quality": q,
+                "bpp": sum(b for b, _ in found) / len(found),
+                "psnr": sum(p for _, p in found) / len(found),
+            }
+            for q, found in rows.items()
+            if found
+        ]
 
     def averaged(self) -> VideoNetwork:
         """A copy with averaged weights and derived integers, in evaluation mode."""

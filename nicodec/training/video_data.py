@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Clips:
     """Random crops, flips and transpositions of sequences.
 
     Attributes:
-        held_out: clips that are never trained on, each a list of `Planes` of one frame.
+        held_out: clips that are never trained on.
 
     """
 
@@ -109,6 +109,21 @@ class Clips:
         frames = sum(len(clip.y) for clip in self._clips)
         more = f", and {self._pictures.describe()}" if self._pictures else ""
         return f"{len(self._clips)} clips of {frames} frames, {len(self.held_out)} more held out{more}"
+
+    def held_out_groups(self, count: int, side: int) -> Iterator[list[Planes]]:
+        """The first frames of held-out clips that have so many: middles of sides that are multiples of 64."""
+        for clip in self.held_out:
+            height, width = (min(side, length) // 64 * 64 for length in clip.y.shape[1:])
+            if len(clip.y) < count or not height or not width:
+                continue
+            top, left = ((clip.y.shape[1] - height) // 4 * 2, (clip.y.shape[2] - width) // 4 * 2)
+            planes = [
+                torch.from_numpy(
+                    p[:count, top // share : (top + height) // share, left // share : (left + width) // share].copy()
+                ).to(self._workers.device)
+                for p, share in ((clip.y, 1), (clip.u, 2), (clip.v, 2))
+            ]
+            yield [Planes(*(p[n, None, None].float() / 255 for p in planes)) for n in range(count)]
 
     def sequence(self, count: int, crop: int, times: Sequence[int]) -> list[Planes]:
         """Frames of `count` sequences at given times from 0 on, crops of (crop, crop) pixels, on the device."""

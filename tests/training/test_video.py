@@ -15,7 +15,7 @@ from PIL import Image
 from nicodec.errors import InputError
 from nicodec.media.clips import PlanarFrame, write_clip
 from nicodec.training.budget import Budget
-from nicodec.training.video import VideoObjective, VideoSettings, VideoStage, chain, pyramid
+from nicodec.training.video import VideoObjective, VideoSettings, VideoStage, chain, pyramid, whole_pyramid
 from nicodec.training.video_data import Clips, ClipSettings
 from nicodec.training.workers import Workers
 from nicodec.zoo import fingerprint_of
@@ -51,13 +51,13 @@ def source(data: Path, **changes: object) -> Clips:
 @given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from([2, 4, 8]))
 def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None:
     random = np.random.default_rng(seed)
-    for plan in (chain(frames, 2, random), pyramid(frames, span, random)):
+    for plan in (chain(frames, 2, random), pyramid(frames, span, random), whole_pyramid(span)):
         known = {0}
         for step in plan.steps:
             assert set(step.references) <= known
             known.add(step.frame)
         assert known == set(range(len(plan.times)))
-        assert len(plan.steps) <= frames
+        assert len(plan.steps) == len(plan.times) - 1
 
 
 def test_sequences_hold_together(data: Path) -> None:
@@ -92,6 +92,9 @@ def test_three_steps_and_a_checkpoint(data: Path, tiny_model_folder: Path, monke
     state = objective.state_dict()
     finished = objective.finish(Budget(steps=1))
     assert not finished.training
+    rows = objective.preview(finished, Budget(steps=1))
+    assert [row["quality"] for row in rows] == [25, 45, 65]
+    assert all(row["bpp"] > 0 for row in rows)
     other = VideoObjective(
         tiny_video(intra=fingerprint).train().requires_grad_(True), settings, source(data), workers()
     )
