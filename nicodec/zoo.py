@@ -149,9 +149,22 @@ def load_codec(entry: ModelEntry, device: torch.device) -> Codec:
     try:
         codec = build_codec(about["codec"], json.loads(about["config"]))
         codec.load_exported(tensors)
+        lend(codec, device)
     except (KeyError, TypeError, ValueError) as error:
         raise UnknownModelError(f"{path}: not the weights of a model ({error}); install the model again") from error
     return codec.eval().requires_grad_(False).to(device)
+
+
+def lend(codec: Codec, device: torch.device) -> None:
+    """Hand a codec the models that it works with.
+
+    Raises:
+        UnknownModelError: one is not installed.
+        ValueError: it cannot be used.
+
+    """
+    for fingerprint in codec.borrowed():
+        codec.borrow(fingerprint, load_codec(find_model(bytes.fromhex(fingerprint)), device))
 
 
 def family_of(entry: ModelEntry) -> str:

@@ -19,6 +19,7 @@ ROOMS = (
     "quantize",
     "entropy",
     "layers",
+    "motion",
     "splat",
     "codecs",
     "zoo",

@@ -79,6 +79,19 @@ class Codec(nn.Module, ABC):
     needs_weights: ClassVar[bool] = True
     config: Any
 
+    def borrowed(self) -> tuple[str, ...]:
+        """Fingerprints of further models that it works with; whoever loads it hands them over."""
+        return ()
+
+    def borrow(self, fingerprint: str, codec: Codec) -> None:
+        """Take one of the models that `borrowed` names; it is not saved with this one.
+
+        Raises:
+            ValueError: it cannot be used.
+
+        """
+        raise ValueError(f"{type(self).__name__} works with no other model")
+
     def exact_modules(self) -> dict[str, ExactModule]:
         """Modules that have integers beside their trainable parameters, by name."""
         return {name: module for name, module in self.named_modules() if isinstance(module, ExactModule)}

@@ -357,10 +357,12 @@ class Categorical:
 
     Attributes:
         logits: (B, K, C, H, W); when coding, integers in 1/16.
+        where: bool, broadcastable to (B, C, H, W): the elements that are coded; the others are 0. None: all of them.
 
     """
 
     logits: Tensor
+    where: Tensor | None = None
     first = 0
     ordered = False
 
@@ -376,7 +378,7 @@ class Categorical:
 
     def of_picture(self, number: int) -> Categorical:
         """See `Prior.of_picture`."""
-        return Categorical(self.logits[number : number + 1])
+        return Categorical(self.logits[number : number + 1], _picture_of(self.where, number))
 
     def bits(self, x: Tensor) -> Tensor:
         """−log2 of the probability of the nearest symbols (indices are not relaxed)."""
@@ -387,7 +389,7 @@ class Categorical:
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
-        return None
+        return self.where
 
     @property
     def row_length(self) -> int:

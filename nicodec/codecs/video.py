@@ -1,0 +1,431 @@
+"""The codec of clips: which frame is coded when, from what and how finely; the network is `video_network`'s.
+
+Random access: after a key frame come groups of frames. A group's last frame is a P-frame, predicted from the last one
+of the group before; those between are B-frames, each halfway between two that are coded, the middle one first. Low
+delay: P-frames one after another, each predicted from the one before and from the last that was coded finely.
+
+A frame's stream has the quality and the distances of its references, then its motion, then its latents; that of a
+key frame the quality, then a picture as the model that `VideoConfig.intra` names writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nicodec.codecs.base import Codec
+from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
+from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.options import Options, option
+from nicodec.codecs.video_network import (
+    ALIGNMENT,
+    Coded,
+    Planes,
+    Prepared,
+    Reference,
+    VideoNetwork,
+    planes_to_rgb,
+    prepare,
+    rgb_to_planes,
+    to_codes,
+)
+from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder
+from nicodec.entropy.priors import ScaleMixture
+from nicodec.errors import CorruptError
+from nicodec.exact.anchors import QUALITY_STEPS
+from nicodec.motion.search import price_of
+
+KEY, P, B = 0, 1, 2
+"""Types of frames."""
+
+QUALITY_INDEX, DISTANCE_INDEX, SECOND_INDEX = 38, 30, 6
+"""Scales of what a stream begins with: the difference of quality, the first distance, the second one's from its
+opposite."""
+
+DISTANCE_MAX = 64
+KEPT_PREPARED = 4
+"""References that are kept filtered."""
+
+REFRESH = 32
+"""After so many frames since a key frame memory is derived anew from the frame."""
+
+KEY_BONUS, LEVEL_STEP = 10, 20
+"""Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
+
+LOW_DELAY_STEPS = (0, -16, -8, -16)
+"""Half steps added in low delay, frame by frame since the last that is coded finely."""
+
+CUT_LEAST, CUT_RATIO = 0.06, 3.0
+"""A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
+
+
+@dataclass(frozen=True)
+class VideoOptions(Options):
+    """What the encoder of clips can be asked for."""
+
+    gop: int = option(8, "Frames of a group: 8 or 16 compress best, 1 has P-frames only.", low=1, high=16)
+    intra_period: int = option(
+        48, "A decoder can start, and a damaged file goes on, every so many frames.", low=1, high=65535, metavar="N"
+    )
+    low_delay: bool = option(False, "Write every frame as it comes, predicted from the past alone.")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A decoded frame that others may refer to.
+
+    Attributes:
+        number: in the order of coding.
+        index: in the order of time, from 0.
+        reference: what it is to them.
+
+    """
+
+    number: int
+    index: int
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Decoded frames, as encoder and decoder have them.
+
+    Attributes:
+        known: the last anchor, what it refers to, and what was decoded since.
+        prepared: of those of them that were used last, by number.
+        key_index: of the last key frame, in the order of time.
+        frames: how many were decoded.
+
+    """
+
+    known: tuple[Known, ...] = ()
+    prepared: tuple[tuple[int, Prepared], ...] = ()
+    key_index: int = 0
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """All that an encoder carries from frame to frame.
+
+    Attributes:
+        size: H, W.
+        quality: half steps.
+        options: of the encoder.
+        memory: decoded frames.
+        waiting: frames of the group that is not complete.
+        number: of frames that were taken.
+        since_key: of frames that were taken since the last key frame.
+        seen: means of squares of the last frame taken, and how much such means changed of late.
+
+    """
+
+    size: tuple[int, int]
+    quality: int
+    options: VideoOptions
+    memory: Memory = Memory()
+    waiting: tuple[Frame, ...] = ()
+    number: int = 0
+    since_key: int = 0
+    seen: tuple[Tensor, float] | None = None
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """All that a decoder carries from packet to packet.
+
+    Attributes:
+        size: H, W.
+        quality: half steps.
+        memory: decoded frames.
+        waiting: those that are shown after one that is not decoded, by index.
+        shown: how many were given.
+
+    """
+
+    size: tuple[int, int]
+    quality: int
+    memory: Memory = Memory()
+    waiting: tuple[tuple[int, Frame], ...] = ()
+    shown: int = 0
+
+
+def padded(frame: Frame) -> Planes:
+    """Planes of a frame, sides multiples of 64; the border goes on."""
+    height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in frame.y.shape)
+    return Planes(_grown(frame.y, height, width), *(_grown(p, height // 2, width // 2) for p in (frame.u, frame.v)))
+
+
+def _grown(plane: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(plane[None, None], (0, width - plane.shape[1], 0, height - plane.shape[0]), mode="replicate")
+
+
+def _cut(planes: Planes, size: tuple[int, int], pts: int, duration: int) -> Frame:
+    height, width = size
+    half = (-(-height // 2), -(-width // 2))
+    y, u, v = planes.y[0, 0, :height, :width], *(p[0, 0, : half[0], : half[1]] for p in (planes.u, planes.v))
+    return Frame(y, u, v, pts, duration)
+
+
+class Video(VideoNetwork, ClipCodec):
+    """Clips: motion, and frames on the condition of what their references predict."""
+
+    Options = VideoOptions
+    _pictures: tuple[LatentCodec, ...] = ()
+
+    # The model of pictures
+
+    def borrowed(self) -> tuple[str, ...]:
+        """See `Codec.borrowed`."""
+        return (self.config.intra,)
+
+    def borrow(self, fingerprint: str, codec: Codec) -> None:
+        """See `Codec.borrow`."""
+        if not isinstance(codec, LatentCodec) or ALIGNMENT % codec.alignment:
+            raise ValueError(f"model {fingerprint} is no picture codec that could code a clip's key frames")
+        self._pictures = (codec,)  # in a tuple: no part of this module
+
+    @property
+    def pictures(self) -> LatentCodec:
+        """What codes key frames.
+
+        Raises:
+            ValueError: nobody has lent it.
+
+        """
+        if not self._pictures:
+            raise ValueError(f"model {self.config.intra} was not lent; load this codec through nicodec.zoo")
+        return self._pictures[0]
+
+    # Encoding
+
+    def start_encoding(self, size: tuple[int, int], quality: int, options: Any) -> EncoderState:
+        """See `ClipCodec.start_encoding`."""
+        return EncoderState(size, quality, options)
+
+    def encode(self, frame: Frame | None, state: EncoderState) -> tuple[list[CodedFrame], EncoderState]:
+        """See `ClipCodec.encode`."""
+        if frame is None:
+            return self._group(state)
+        means = F.avg_pool2d(frame.y[None, None], 16, ceil_mode=True, count_include_pad=False)
+        cut, usual = _scene_cut(means, state.seen)
+        is_key = not state.number or frame.wish.is_key or cut or state.since_key >= state.options.intra_period
+        coded: list[CodedFrame] = []
+        if is_key:
+            coded, state = self._group(state)
+            packet, memory = self._encode_one(frame, state, state.memory.frames, KEY, (), KEY_BONUS)
+            state = replace(state, memory=memory, since_key=0)
+            coded = [*coded, packet]
+        else:
+            state = replace(state, waiting=(*state.waiting, frame))
+        state = replace(state, number=state.number + 1, since_key=state.since_key + 1, seen=(means, usual))
+        length = 1 if state.options.low_delay else state.options.gop
+        if len(state.waiting) >= length:
+            more, state = self._group(state)
+            coded = [*coded, *more]
+        return coded, state
+
+    def _group(self, state: EncoderState) -> tuple[list[CodedFrame], EncoderState]:
+        """Code the frames that wait."""
+        coded: list[CodedFrame] = []
+        frames, memory = state.waiting, state.memory
+        if not frames:
+            return coded, state
+        first = memory.frames  # index of the first that waits: all before are coded
+
+        def one(index: int, kind: int, references: tuple[int, ...], bonus: int) -> None:
+            nonlocal state
+            packet, after = self._encode_one(frames[index - first], state, index, kind, references, bonus)
+            coded.append(packet)
+            state = replace(state, memory=after)
+
+        last = first + len(frames) - 1
+        if state.options.low_delay:
+            place = (last - memory.key_index) % len(LOW_DELAY_STEPS)
+            fine = last - (place or len(LOW_DELAY_STEPS))
+            references = (last - 1,) if fine == last - 1 else (last - 1, fine)
+            one(last, P, references, LOW_DELAY_STEPS[place])
+        else:
+            one(last, P, (first - 1,), 0)
+            for index, references, level in _between(first - 1, last, 1):
+                one(index, B, references, -LEVEL_STEP * level)
+        return coded, replace(state, waiting=())
+
+    def _encode_one(
+        self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
+    ) -> tuple[CodedFrame, Memory]:
+        """Code a frame from references, given by their index in the order of time."""
+        quality = min(max(state.quality + bonus + frame.wish.quality, 0), QUALITY_STEPS)
+        encoder, x = StreamEncoder(1), padded(frame)
+        used = [next(k for k in state.memory.known if k.index == number) for number in references]
+        importance = frame.wish.importance
+        _code_head(encoder, state.quality, quality, [k.index - index for k in used])
+        memory, _ = self._code(encoder, x, state.memory, index, used, quality, importance)
+        (stream,) = encoder.finish()
+        number = state.memory.frames
+        packet = CodedFrame(
+            number, stream, frame.pts, frame.duration, kind, kind == KEY, tuple(k.number for k in used)
+        )
+        return packet, memory
+
+    # Decoding
+
+    def start_decoding(self, size: tuple[int, int], quality: int) -> DecoderState:
+        """See `ClipCodec.start_decoding`."""
+        return DecoderState(size, quality)
+
+    def decode(self, coded: CodedFrame | None, state: DecoderState) -> tuple[list[Frame], DecoderState]:
+        """See `ClipCodec.decode`."""
+        if coded is None:
+            return [frame for _, frame in sorted(state.waiting, key=lambda each: each[0])], replace(state, waiting=())
+        decoder = StreamDecoder([coded.stream])
+        used = []
+        for number in coded.references:
+            found = [k for k in state.memory.known if k.number == number]
+            if not found:
+                raise CorruptError(f"frame {coded.number} is predicted from frame {number}, which is not there")
+            used.append(found[0])
+        quality, distances = _read_head(decoder, state.quality, len(used))
+        memory = state.memory
+        if coded.is_key or not used:
+            start = memory.frames if memory.known else 0
+            index, used = (max(k.index for k in memory.known) + 1 if memory.known else start), []
+        else:
+            index = used[0].index - distances[0]
+            if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
+                raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
+        memory = replace(memory, frames=coded.number)
+        memory, planes = self._code(decoder, None, memory, index, used, quality, None, self._padded_size(state.size))
+        decoder.finish()
+        frame = _cut(planes, state.size, coded.pts, coded.duration)
+        waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
+        shown, ready = state.shown, []
+        while waiting and waiting[0][0] == shown:
+            ready.append(waiting.pop(0)[1])
+            shown += 1
+        return ready, DecoderState(state.size, state.quality, memory, tuple(waiting), shown)
+
+    @staticmethod
+    def _padded_size(size: tuple[int, int]) -> tuple[int, int]:
+        return -(-size[0] // ALIGNMENT) * ALIGNMENT, -(-size[1] // ALIGNMENT) * ALIGNMENT
+
+    # Both
+
+    def _code(
+        self,
+        coder: StreamEncoder | StreamDecoder,
+        x: Planes | None,
+        memory: Memory,
+        index: int,
+        used: Sequence[Known],
+        quality: int,
+        importance: Tensor | None,
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Memory, Planes]:
+        """Code a frame after its head. Returns what is known then, and the decoded planes."""
+        device = self.deviation.device
+        half_steps = torch.tensor([quality], device=device)
+        if not used:
+            reference = self._code_picture(coder, x, half_steps, size or (x.y.shape[2], x.y.shape[3]))  # type: ignore[union-attr]
+            known = Known(memory.frames, index, reference)
+            return Memory((known,), (), index, memory.frames + 1), reference.planes
+        cache = dict(memory.prepared)
+        references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
+        distances = [k.index - index for k in used]
+        price = None
+        if importance is not None:
+            price = price_of(self.rate_weight(half_steps)) / _grown_importance(importance, references[0][0])
+        motion = self.code_motion(coder, x, references, distances, half_steps, price)
+        inner: Coder = coder if x is None else LeastCost(coder)
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps)
+        reference = coded.reference
+        if (index - memory.key_index) % REFRESH == 0:
+            reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
+        known = Known(memory.frames, index, reference)
+        for each, (_, prepared) in zip(used, references, strict=True):
+            cache.pop(each.number, None)
+            cache[each.number] = prepared
+        is_anchor = all(distance < 0 for distance in distances)
+        kept = (*used, known) if is_anchor else (*memory.known, known)
+        numbers = {k.number for k in kept}
+        prepared_now = tuple((n, p) for n, p in cache.items() if n in numbers)[-KEPT_PREPARED:]
+        return Memory(kept, prepared_now, memory.key_index, memory.frames + 1), reference.planes
+
+    def _code_picture(
+        self, coder: StreamEncoder | StreamDecoder, x: Planes | None, quality: Tensor, size: tuple[int, int]
+    ) -> Reference:
+        pictures = self.pictures
+        rgb = None if x is None else planes_to_rgb(x)
+        inner: Coder = coder if x is None else LeastCost(coder)
+        latents = pictures.code_latents(inner, rgb, size, quality)
+        filters = pictures.code_filters(coder.pictures, rgb, latents, quality)
+        decoded = to_codes(rgb_to_planes(pictures.synthesise(latents, quality, filters).float()))
+        return self.first_reference(decoded, quality)
+
+
+def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int], int]]:
+    """Frames between two that are coded, in order of coding: index, references, level."""
+    middle = (low + high) // 2
+    if middle == low:
+        return []
+    return [(middle, (low, high), level), *_between(low, middle, level + 1), *_between(middle, high, level + 1)]
+
+
+def _grown_importance(importance: Tensor, reference: Reference) -> Tensor:
+    """(1, H/16, W/16) of the padded frame, away from zero."""
+    rows, columns = reference.planes.y.shape[2] // 16, reference.planes.y.shape[3] // 16
+    return _grown(importance.clamp(min=0.05), rows, columns)[0]
+
+
+def _scene_cut(means: Tensor, seen: tuple[Tensor, float] | None) -> tuple[bool, float]:
+    """Whether a scene begins, and how much means change of late."""
+    if seen is None:
+        return False, 0.0
+    before, usual = seen
+    change = float((means - before).abs().mean())
+    if change > max(CUT_LEAST, CUT_RATIO * (usual + 0.01)):
+        return True, usual
+    return False, 0.5 * (usual + change)
+
+
+def _number(index: int, device: torch.device) -> ScaleMixture:
+    return ScaleMixture(torch.full((1, 1, 1, 1), index, device=device))
+
+
+def _code_number(coder: Coder, value: int | None, index: int) -> int:
+    wanted = None if value is None else torch.full((1, 1, 1, 1), float(value))
+    return int(coder.code(wanted, _number(index, torch.device("cpu"))))
+
+
+def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int]) -> None:
+    """Hand over what a frame's stream begins with."""
+    _code_number(coder, quality - base, QUALITY_INDEX)
+    for number, distance in enumerate(distances):
+        if number == 0:
+            _code_number(coder, distance, DISTANCE_INDEX)
+        else:
+            _code_number(coder, distance + distances[0], SECOND_INDEX)
+
+
+def _read_head(coder: Coder, base: int, references: int) -> tuple[int, list[int]]:
+    """Quality and distances, as `_code_head` wrote them.
+
+    Raises:
+        CorruptError: they cannot be.
+
+    """
+    quality = base + _code_number(coder, None, QUALITY_INDEX)
+    distances: list[int] = []
+    for number in range(references):
+        if number == 0:
+            distances.append(_code_number(coder, None, DISTANCE_INDEX))
+        else:
+            distances.append(_code_number(coder, None, SECOND_INDEX) - distances[0])
+    if not 0 <= quality <= QUALITY_STEPS or any(not 0 < abs(d) <= DISTANCE_MAX for d in distances):
+        raise CorruptError("a frame's quality or references are not possible")
+    return quality, distances

@@ -1,0 +1,593 @@
+"""The codec of clips: motion, and frames coded on the condition of what their references predict.
+
+    references ─ moved by vectors ─┬─ p₀, p₁ ─ context (1/8) ─┬─ mask, correction ─ prediction p
+    their memory ─ moved ──────────┘                         └─ context (1/16)
+    x − p ─ unshuffle 8 ─ blocks with context ─ unshuffle 2 ─ 1x1 ─ blocks with context ─ y ─ ×gain(quality)
+        y_s ─ hyper_analysis ─ [z] ─┬─ mean_hyper ─ + context (float) ────────────────── μ of each pass
+                                    └─ scale_hyper ─┐
+        symbols of the references, moved ───────────┴─ scales (integers) ─────── scale index of each pass
+    x̂ = p + (shuffle 8 ─ blocks with context ─ shuffle 2 ─ 1x1 ─ blocks with context ─ ŷ),  and a new memory
+
+Planes are unshuffled to one grid at 1/8: Y by 8, U and V by 4, 96 channels. Every branch starts at zero: an untrained
+network codes the difference of frame and prediction by the principal components that `start_from` is given.
+
+References are the decoded frames at 8 bits, as every decoder has them. A frame without references is coded as a
+picture by the model that `VideoConfig.intra` names.
+Sources: conditional coding, DCVC (Li et al. 2021); memory beside the frame, HyTIP (2025); blocks at 1/8, DCVC-RT
+(Jia et al. 2025); contexts in passes, see `hyperprior`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.codecs.base import Codec
+from nicodec.codecs.hyperprior import HYPER_HALF_WIDTH, OFFSET_MAX
+from nicodec.codecs.latent import LatentCodec
+from nicodec.entropy.coder import Coder, RateEstimator
+from nicodec.entropy.factorized import FactorizedModel
+from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
+from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
+from nicodec.exact.anchors import ANCHORS
+from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise
+from nicodec.exact.symbols import magnitude_features, signed_features
+from nicodec.layers.blocks import Basis, BlockStack, Pointwise
+from nicodec.layers.contexts import HyperContext, MeanContext, ScaleContext, learn, pass_channels, passes
+from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
+from nicodec.layers.quality import QualityTable
+from nicodec.motion.choice import LeastCostChoice
+from nicodec.motion.compensation import (
+    Phases,
+    compensate,
+    halved,
+    moved_smoothly,
+    phases,
+)
+from nicodec.motion.field import CELL, REACH, Motion, blocks_of, moved_to_nearest
+from nicodec.motion.search import find_motion, price_of
+from nicodec.motion.vectors import VectorCoder, continued_from
+
+GRID = 96
+"""Channels of the grid at 1/8: 64 of Y, 16 of U, 16 of V."""
+
+PIXEL_MIDDLE, PIXEL_GAIN = 0.5, 4.0
+CHROMA_GAIN = (2 / 3) ** 0.5
+"""Of U and V against Y: an error's square counts as (6·Y + U + V)/8 says, of planes of different size."""
+
+KR, KB = 0.299, 0.114
+"""BT.601: what red and blue count in luma, where frames are coded as pictures, whatever the clip's own matrix."""
+
+ALIGNMENT = 64
+MARGIN = REACH + CELL
+"""Pixels around a plane of luma that vectors may look at; half as many around chroma."""
+
+DEVIATION_MIN = 0.05
+"""Components are normalised by no less than this."""
+
+DISTANCE_UNIT = 16
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Sizes of the network; those of `models/video` are in its recipe."""
+
+    latents: int = 192
+    split: int = 48
+    context: int = 64
+    """Channels of the context at 1/8."""
+    coarse_context: int = 96
+    """The same at 1/16."""
+    memory: int = 32
+    """Channels that travel with every decoded frame, at 1/8."""
+    hyper: int = 128
+    hyper_latents: int = 48
+    hyper_context: int = 64
+    scale_hyper: int = 64
+    scale_context: int = 128
+    vector_width: int = 32
+    """Of the networks that pick the vectors' tables."""
+    context_blocks: int = 2
+    analysis_blocks: tuple[int, int] = (2, 2)
+    synthesis_blocks: tuple[int, int] = (2, 3)
+    lambda_min: float = 0.0006
+    lambda_max: float = 0.15
+    intra: str = "ba2c3116"
+    """Fingerprint of the model of pictures that codes frames without references."""
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; MSE is (6·Y + U + V)/8."""
+        t = quality.to(torch.float32) / 200
+        return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A batch of frames, sides multiples of 64.
+
+    Attributes:
+        y: (B, 1, H, W), 0..1.
+        u, v: (B, 1, H/2, W/2).
+
+    """
+
+    y: Tensor
+    u: Tensor
+    v: Tensor
+
+    def each(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Y, U, V."""
+        return self.y, self.u, self.v
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a batch of decoded frames is to frames that are predicted from it.
+
+    Attributes:
+        planes: 8 bits of precision.
+        memory: (B, memory, H/8, W/8).
+        magnitudes: (B, latents, H/16, W/16), of its symbols: integers, or real multiples of 1/16 in training.
+        quality: int64 (B,), half steps.
+        intra: whether it was coded as a picture.
+        motion: of its own; None where it has none.
+        distance: of its first reference, in frames, negative into the past.
+
+    """
+
+    planes: Planes
+    memory: Tensor
+    magnitudes: Tensor
+    quality: Tensor
+    intra: bool
+    motion: Motion | None = None
+    distance: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The phases of a reference's planes."""
+
+    y: Phases
+    u: Phases
+    v: Phases
+
+
+def prepare(planes: Planes) -> Prepared:
+    """Filter a reference once for all that is predicted from it."""
+    return Prepared(phases(planes.y, MARGIN), phases(planes.u, MARGIN // 2), phases(planes.v, MARGIN // 2))
+
+
+def to_grid(planes: Planes) -> Tensor:
+    """(B, 96, H/8, W/8), about zero and of about unit variance."""
+    y, u, v = ((plane - PIXEL_MIDDLE) * PIXEL_GAIN for plane in planes.each())
+    parts = [F.pixel_unshuffle(y, 8), CHROMA_GAIN * F.pixel_unshuffle(u, 4), CHROMA_GAIN * F.pixel_unshuffle(v, 4)]
+    return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+
+
+def from_grid(grid: Tensor) -> Planes:
+    """The inverse of `to_grid`."""
+    y = F.pixel_shuffle(grid[:, :64], 8)
+    u, v = (F.pixel_shuffle(part / CHROMA_GAIN, 4) for part in (grid[:, 64:80], grid[:, 80:]))
+    return Planes(*(plane / PIXEL_GAIN + PIXEL_MIDDLE for plane in (y, u, v)))
+
+
+def rgb_to_planes(rgb: Tensor) -> Planes:
+    """Planes of pictures (B, 3, H, W) in about [0, 1], even sides: BT.601 by the full range of codes."""
+    r, g, b = rgb[:, :1], rgb[:, 1:2], rgb[:, 2:]
+    y = KR * r + (1 - KR - KB) * g + KB * b
+    u, v = (b - y) / (2 - 2 * KB) + 0.5, (r - y) / (2 - 2 * KR) + 0.5
+    return Planes(y, F.avg_pool2d(u, 2), F.avg_pool2d(v, 2))
+
+
+def planes_to_rgb(planes: Planes) -> Tensor:
+    """Pictures (B, 3, H, W) of which `rgb_to_planes` gives the planes again."""
+    y = planes.y
+    u, v = (F.interpolate(plane, scale_factor=2, mode="nearest") - 0.5 for plane in (planes.u, planes.v))
+    r, b = y + (2 - 2 * KR) * v, y + (2 - 2 * KB) * u
+    return torch.cat([r, (y - KR * r - KB * b) / (1 - KR - KB), b], 1)
+
+
+class _ToCodes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (x.clamp(0, 1) * 255).round_().div_(255)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def to_codes(planes: Planes) -> Planes:
+    """Planes at 8 bits of precision; the gradient passes unchanged."""
+    return Planes(*(_ToCodes.apply(plane) for plane in planes.each()))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What is left of a coded frame: what later ones may refer to, and its planes before they are rounded."""
+
+    reference: Reference
+    planes: Planes
+
+
+class VideoNetwork(Codec):
+    """The network of frames with references; see the module's docstring for the diagram."""
+
+    Config = VideoConfig
+    config: VideoConfig
+    deviation: Tensor
+
+    def __init__(self, config: VideoConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or VideoConfig()
+        fine, coarse = GRID + c.context, c.latents + c.coarse_context
+        self.vectors = VectorCoder(c.vector_width)
+        self.to_context = Pointwise(2 * GRID + 2 * c.memory + EXTRAS, c.context)
+        self.context = BlockStack(c.context, c.context_blocks)
+        self.from_context = Pointwise(c.context, 2 * GRID, zero=True)
+        self.to_coarse_context = Pointwise(4 * c.context, c.coarse_context)
+
+        self.to_fine = Basis(GRID, GRID)
+        self.fine_analysis = BlockStack(fine, c.analysis_blocks[0], scaled=True)
+        self.to_latents = Basis(4 * fine, c.latents)
+        self.coarse_analysis = BlockStack(coarse, c.analysis_blocks[1], scaled=True)
+        self.coarse_synthesis = BlockStack(coarse, c.synthesis_blocks[0], scaled=True)
+        self.from_latents = Basis(coarse, 4 * fine)
+        self.fine_synthesis = BlockStack(fine, c.synthesis_blocks[1], scaled=True)
+        self.from_fine = Basis(GRID, GRID)
+        self.to_memory = Pointwise(fine, c.memory, zero=True)
+        self.first_memory = Pointwise(GRID, c.memory)
+
+        self.log_gain = QualityTable(c.latents)
+        self.log_inverse_gain = QualityTable(c.latents)
+        self.register_buffer("deviation", torch.ones(c.latents, 1, 1, dtype=torch.float32))
+        self.hyper_analysis = HyperAnalysis(coarse, c.hyper, c.hyper_latents)
+        half = c.hyper_latents // 2
+        self.z_model = FactorizedModel(half)
+        self.hyper_context = nn.ModuleList(
+            HyperContext(known, c.hyper_context, own) for own, known in pass_channels(c.hyper_latents, half)[1:]
+        )
+        self.mean_hyper = MeanHyper(c.hyper_latents, c.hyper)
+        self.mean_from_context = Pointwise(c.coarse_context, c.hyper)
+        self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
+        self.scale_from_references = ExactPointwise(2 * c.latents + EXACT_EXTRAS, c.scale_hyper)
+        channels = pass_channels(c.latents, c.split)
+        self.mean_context = nn.ModuleList(MeanContext(c.hyper, known, own) for own, known in channels)
+        self.scale_context = nn.ModuleList(
+            ScaleContext(2 * c.scale_hyper, known, c.scale_context, own, 1) for own, known in channels
+        )
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """λ of a frame, (B,), for quality (B,) in half steps."""
+        return self.config.rate_weight(quality)
+
+    # References
+
+    def first_reference(self, planes: Planes, quality: Tensor, *, intra: bool = True) -> Reference:
+        """What frames are to others that were coded as pictures, or whose memory is to be new."""
+        c, (height, width) = self.config, planes.y.shape[2:]
+        memory = self.first_memory(to_grid(planes))
+        zeros = planes.y.new_zeros(len(planes.y), c.latents, height // 16, width // 16)
+        return Reference(planes, memory, zeros, quality, intra)
+
+    @torch.no_grad()
+    def coded_as_picture(self, codec: LatentCodec, planes: Planes, quality: Tensor) -> Planes:
+        """What a picture codec makes of frames, at 8 bits; nothing is written."""
+        size = (planes.y.shape[2], planes.y.shape[3])
+        coder = RateEstimator(noise=False)
+        latents = codec.code_latents(coder, planes_to_rgb(planes), size, quality)
+        return to_codes(rgb_to_planes(codec.synthesise(latents, quality)))
+
+    @torch.no_grad()
+    def differences(self, planes: Planes, first: Planes, quality: Tensor) -> Tensor:
+        """Squares of 16 pixels of frames less what one reference predicts of them, (N, 96, 2, 2), in the grid."""
+        prepared = prepare(first)
+        motion = find_motion(planes.y, [(first.y, prepared.y)], price_of(self.rate_weight(quality))).motion()
+        reference = self.first_reference(first, quality)
+        _, prediction = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
+        blocks = (to_grid(planes) - prediction).unfold(2, 2, 2).unfold(3, 2, 2)
+        return blocks.permute(0, 2, 3, 1, 4, 5).reshape(-1, GRID, 2, 2)
+
+    # The one traversal
+
+    def code_motion(
+        self,
+        coder: Coder,
+        x: Planes | None,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+        price: Tensor | None = None,
+    ) -> Motion:
+        """Find the motion of a batch of frames, and hand it to `coder`; see `code_frame`.
+
+        Args:
+            coder: what is done with the symbols.
+            x: the frames; None when decoding.
+            references: one or two.
+            distances: in frames, to each of them: negative into the past.
+            quality: int64 (B,), half steps 0..200.
+            price: see `Search`; None: by the quality.
+
+        """
+        continued = self._continued(references, distances)
+        chooser = None
+        if x is not None:
+            sources = [(reference.planes.y.detach(), prepared.y.detach()) for reference, prepared in references]
+            price = price_of(self.rate_weight(quality)) if price is None else price
+            chooser = LeastCostChoice(find_motion(x.y, sources, price, continued))
+        motion: Motion = self.vectors(coder, chooser, continued, tuple(abs(d) for d in distances), quality)
+        return motion
+
+    def _continued(self, references: Sequence[tuple[Reference, Prepared]], distances: Sequence[int]) -> Tensor:
+        """Vectors (B, F, 2, H/16, W/16) to the references, by the motion of the nearest that has any."""
+        order = sorted(range(len(references)), key=lambda n: (abs(distances[n]), n))
+        for reference, _ in (references[n] for n in order):
+            if reference.motion is not None:
+                vectors = blocks_of(reference.motion.of(0))
+                return torch.stack([continued_from(vectors, reference.distance, d) for d in distances], 1)
+        height, width = references[0][0].planes.y.shape[2:]
+        shape = (len(references[0][0].quality), len(references), 2, height // 16, width // 16)
+        return torch.zeros(shape, dtype=torch.int64, device=references[0][0].planes.y.device)
+
+    def code_frame(
+        self,
+        coder: Coder,
+        x: Planes | None,
+        motion: Motion,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+    ) -> Coded:
+        """Hand every symbol of a batch of frames to `coder`, its motion apart.
+
+        Args:
+            coder: what is done with the symbols.
+            x: the frames; None when decoding.
+            motion: of them.
+            references: one or two.
+            distances: in frames, to each of them: negative into the past.
+            quality: int64 (B,), half steps 0..200.
+
+        """
+        first_distance = distances[0]
+        if len(references) == 1:
+            references, distances = [*references, *references], [*distances, *distances]
+        distances = [abs(d) for d in distances]
+        context, prediction = self._context(motion, references, distances, quality)
+        coarse_context = self.to_coarse_context(F.pixel_unshuffle(context, 2))
+        gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
+        y = z = None
+        if x is not None:
+            y = self._analyse(to_grid(x) - prediction, context, coarse_context, quality)
+            z = self.hyper_analysis(torch.cat([torch.asinh(y * gain), coarse_context], 1), quality)
+            y = y * gain
+
+        rows, columns = coarse_context.shape[2:]
+        z_hat = self._code_hyper_latents(coder, z, (rows // 4, columns // 4), quality)
+        mean_features = self.mean_hyper(z_hat, quality) + F.silu(self.mean_from_context(coarse_context))
+        exact = self._exact_features(motion, [r for r, _ in references], distances, quality)
+        scale_features = torch.cat(
+            [
+                self.scale_hyper(signed_features(z_hat, self.training), quality),
+                self.scale_from_references(exact, quality),
+            ],
+            1,
+        )
+        scale_in, scale_out = self.deviation * gain, inverse_gain / self.deviation
+        y_hat: list[Tensor] = []
+        magnitudes: list[Tensor] = []
+        shape = (len(quality), self.config.latents, rows, columns)
+        for number, (own, where) in enumerate(passes(shape, self.config.split, z_hat.device)):
+            mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
+            scales = self.scale_context[number](scale_features, magnitudes, quality)
+            symbols = coder.code(None if y is None else y[:, own] - mean, self._y_prior(scales, where))
+            learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
+            learn(magnitudes, number, magnitude_features(symbols, self.training))
+        latents = torch.cat(y_hat, 1) * self.deviation
+        planes, memory = self._synthesise(latents, prediction, context, coarse_context, quality)
+        decoded = to_codes(planes)
+        memory = memory + self.first_memory(to_grid(decoded))
+        symbols = torch.cat(magnitudes, 1).detach()
+        return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes)
+
+    def _context(
+        self,
+        motion: Motion,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Features at 1/8, and the prediction in the grid."""
+        same = references[0][0] is references[1][0]
+        moved, memories = [], []
+        for number, (reference, prepared) in enumerate(references[:1] if same else references):
+            vectors = motion.of(number)
+            y = compensate(prepared.y, vectors, CELL)
+            half = halved(vectors)
+            u, v = (compensate(each, half, CELL // 2) for each in (prepared.u, prepared.v))
+            moved.append(to_grid(Planes(y, u, v)))
+            memories.append(moved_smoothly(reference.memory, vectors))
+        one, other = moved[0], moved[-1]
+        half_weight = motion.weight.to(torch.float32) / 2
+        if same:
+            first, apart = one, torch.zeros_like(one)
+        else:
+            share = _smooth_share(half_weight)
+            apart = one - other
+            first = other + share * apart
+        extras = self._extras(half_weight, [r for r, _ in references], distances, quality)
+        h = self.to_context(torch.cat([first, apart, memories[0], memories[-1], extras], 1))
+        context = self.context(h, quality)
+        mask, correction = self.from_context(context).chunk(2, 1)
+        return context, torch.addcmul(first + correction, mask, apart)
+
+    def _extras(
+        self, half_weight: Tensor, references: Sequence[Reference], distances: Sequence[int], quality: Tensor
+    ) -> Tensor:
+        """Channels (B, EXTRAS, H/8, W/8) that tell how the references lie."""
+        shape = (-1, 1, *half_weight.shape[2:])
+        parts = [half_weight]
+        for reference, distance in zip(references, distances, strict=True):
+            better = (reference.quality - quality).to(torch.float32) / 40
+            parts.append(better[:, None, None, None].expand(shape))
+            parts.append(torch.full_like(half_weight, distance / 4))
+            parts.append(torch.full_like(half_weight, float(reference.intra)))
+        return torch.cat(parts, 1)
+
+    def _exact_features(
+        self, motion: Motion, references: Sequence[Reference], distances: Sequence[int], quality: Tensor
+    ) -> Tensor:
+        """What the scales may know beside this frame's symbols: (B, channels, H/16, W/16), all integers."""
+        unit = 1 / 16 if self.training else 1.0
+        weight = motion.weight
+        of_blocks = weight[..., ::2, ::2] + weight[..., 1::2, ::2] + weight[..., ::2, 1::2] + weight[..., 1::2, 1::2]
+        parts = [8.0 * unit * of_blocks]
+        for number, (reference, distance) in enumerate(zip(references, distances, strict=True)):
+            vectors = motion.of(number)
+            parts.append(moved_to_nearest(reference.magnitudes, vectors))
+            parts.append(magnitude_features(_roughness(vectors).float(), self.training))
+            better = reference.quality - quality
+            for value in (better, -better):
+                known = value.clamp(0, ACTIVATION_MAX).to(torch.float32) * unit
+                parts.append(known[:, None, None, None].expand(-1, 1, *of_blocks.shape[2:]))
+            known = torch.full_like(parts[0], min(ACTIVATION_MAX, DISTANCE_UNIT * distance) * unit)
+            parts += [known, torch.full_like(known, 64 * unit * reference.intra)]
+        return torch.cat(parts, 1)
+
+    def _analyse(self, difference: Tensor, context: Tensor, coarse_context: Tensor, quality: Tensor) -> Tensor:
+        h = torch.cat([self.to_fine(difference), context], 1)
+        h = self.fine_analysis(h, quality)
+        h = torch.cat([self.to_latents(F.pixel_unshuffle(h, 2)), coarse_context], 1)
+        latents: Tensor = self.coarse_analysis(h, quality)
+        return latents[:, : self.config.latents]
+
+    def _synthesise(
+        self, latents: Tensor, prediction: Tensor, context: Tensor, coarse_context: Tensor, quality: Tensor
+    ) -> tuple[Planes, Tensor]:
+        """The planes, and what is new of the memory."""
+        h = self.coarse_synthesis(torch.cat([latents, coarse_context], 1), quality)
+        h = F.pixel_shuffle(self.from_latents(h), 2)
+        h = torch.cat([h[:, :GRID], h[:, GRID:] + context], 1)
+        h = self.fine_synthesis(h, quality)
+        return from_grid(prediction + self.from_fine(h[:, :GRID])), self.to_memory(h)
+
+    def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        shape = (len(quality), self.config.hyper_latents, *size)
+        z_hat: list[Tensor] = []
+        for number, (own, where) in enumerate(passes(shape, self.config.hyper_latents // 2, quality.device)):
+            if number == 0:
+                prior: Prior = self.z_model((shape[0], own.stop, *size), quality, where)
+            else:
+                features = signed_features(torch.cat(z_hat, 1), self.training)
+                prior = self._z_prior(self.hyper_context[number - 1](features, quality), where)
+            learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
+        return torch.cat(z_hat, 1)
+
+    def _z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
+        indices, offsets = parameters[:, :1], parameters[:, 1:]
+        weights = torch.zeros_like(indices)
+        if not self.training:
+            indices = _index_of(indices)
+            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
+            weights = weights.to(torch.int64)
+        return GaussianMixture(weights, offsets, indices, where, HYPER_HALF_WIDTH)
+
+    def _y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
+        index = parameters[:, 0]
+        return ScaleMixture(index if self.training else _index_of(index), where)
+
+    # Start of training
+
+    @torch.no_grad()
+    def start_from(self, differences: Tensor) -> None:
+        """Set the linear part to the principal components of differences, gains and scales to fit.
+
+        Args:
+            differences: (N, 96, 2, 2) float32: squares of 16 pixels of frames less their predictions, in the grid.
+
+        """
+        c = self.config
+        samples = differences.permute(0, 2, 3, 1).flatten(0, 2)
+        basis, deviation = _principal_components(samples)
+        rest = torch.ones(c.context, dtype=torch.float32)
+        self.to_fine.set_matrix(basis.T, torch.zeros(GRID), torch.ones(GRID))
+        fine_scale = _levelling(deviation)
+        self.from_fine.set_matrix(basis, torch.zeros(GRID), fine_scale)
+        for stack in (self.fine_analysis, self.fine_synthesis):
+            stack.set_input_scale(torch.cat([fine_scale, rest]))
+
+        groups = F.pixel_unshuffle(self.to_fine(differences), 2).flatten(1)
+        basis, deviation = _principal_components(groups)
+        basis, deviation = basis[:, : c.latents], deviation[: c.latents]
+        usual = deviation.clamp(min=DEVIATION_MIN)
+        self.deviation.copy_(usual[:, None, None])
+        coarse_scale = torch.cat([_levelling(deviation), torch.ones(c.coarse_context, dtype=torch.float32)])
+        for stack in (self.coarse_analysis, self.coarse_synthesis):
+            stack.set_input_scale(coarse_scale)
+        inward = torch.zeros(c.latents, 4 * (GRID + c.context))
+        inward[:, : 4 * GRID] = basis.T
+        scale = torch.cat([_levelling(groups.std(0)), torch.full((4 * c.context,), 0.5, dtype=torch.float32)])
+        self.to_latents.set_matrix(inward, torch.zeros(c.latents), scale)
+        self.from_latents.set_matrix(
+            torch.cat([inward.T, torch.zeros(len(inward.T), c.coarse_context)], 1),
+            torch.zeros(len(inward.T)),
+            coarse_scale,
+        )
+        # As for pictures, but an error of luma counts 6/8 of a pixel's, not 1/3 (see `Hyperprior.start_from`).
+        quality = torch.linspace(0, 200, ANCHORS)
+        step = torch.sqrt(8 / (math.log(2) * c.rate_weight(quality))) * PIXEL_GAIN / 255
+        self.log_gain.anchors.copy_(-torch.log(step[:, None]))
+        self.log_inverse_gain.anchors.copy_(torch.log(step[:, None]))
+        index = (torch.log(deviation[None] / step[:, None] / SCALE_MIN) / SCALE_STEP).clamp(-8, SCALES + 8)
+        for p, context in enumerate(self.scale_context):
+            assert isinstance(context, ScaleContext)
+            context.leave.bias.copy_(index[:, : c.split] if p < 2 else index[:, c.split :])
+
+
+EXTRAS = 7
+EXACT_EXTRAS = 11
+"""Channels beside the moved magnitudes; see `_exact_features`."""
+
+
+def _smooth_share(half_weight: Tensor) -> Tensor:
+    """What the first reference counts, (B, 96, H/8, W/8) in the grid, smooth between the middles of the cells."""
+    y = F.interpolate(half_weight, scale_factor=CELL, mode="bilinear", align_corners=False)
+    half = F.interpolate(half_weight, scale_factor=CELL // 2, mode="bilinear", align_corners=False)
+    chroma = F.pixel_unshuffle(half, CELL // 2)
+    return torch.cat([F.pixel_unshuffle(y, CELL), chroma, chroma], 1)
+
+
+def _roughness(vectors: Tensor) -> Tensor:
+    """How much the vectors of each block's cells differ from those to the right and below: (B, 1, H/16, W/16)."""
+    down = (vectors - torch.cat([vectors[..., 1:, :], vectors[..., -1:, :]], -2)).abs().sum(1, keepdim=True)
+    right = (vectors - torch.cat([vectors[..., 1:], vectors[..., -1:]], -1)).abs().sum(1, keepdim=True)
+    most = torch.maximum(down, right)
+    most = torch.maximum(most[..., ::2, :], most[..., 1::2, :])
+    return torch.maximum(most[..., ::2], most[..., 1::2])
+
+
+def _index_of(parameters: Tensor) -> Tensor:
+    """Scale indices of what the integer networks give, in 1/16."""
+    return torch.floor((parameters + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+
+
+def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Basis (n, n) by falling energy and deviations (n,) of samples (N, n) about zero."""
+    double = samples.double()
+    _, vectors = torch.linalg.eigh(double.T @ double / len(double))
+    basis = vectors.flip(1).float()
+    return basis, (samples @ basis).std(0)
+
+
+def _levelling(deviation: Tensor) -> Tensor:
+    """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
+    factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
+    return factor / (factor * deviation).square().mean().sqrt()

@@ -1,0 +1,1 @@
+"""Motion of clips: the field of vectors, its search and its coding, and what is predicted with it."""

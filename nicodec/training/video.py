@@ -1,0 +1,391 @@
+"""The objective of the codec of clips: λ·255²·MSE + bits over short sequences, gradients through all of their frames.
+
+A sequence begins with a frame that is coded as a picture, or clean, or noisy; the next ones are coded one after the
+other, each on what the codec made of those before: as a chain of P-frames, or as the first frames of a pyramid.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, VideoNetwork, prepare, to_codes
+from nicodec.entropy.coder import LeastCost, RateEstimator
+from nicodec.errors import InputError
+from nicodec.exact.anchors import QUALITY_STEPS
+from nicodec.training.budget import Budget
+from nicodec.training.loss import drawn_qualities, sample_weight
+from nicodec.training.objective import DataSettings, Objective
+from nicodec.training.optimisers import build_average, build_optimisers, build_schedulers, rate_factor
+from nicodec.training.settings import setting
+from nicodec.training.video_data import Clips, ClipSettings
+from nicodec.training.workers import Workers
+from nicodec.zoo import find_model, load_codec
+
+FIT_RATE, FIT_WARMUP = 2e-4, 20
+"""AdamW's rate when the integer networks are fitted at the end, and its warm-up."""
+
+PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
+
+
+@dataclass(frozen=True)
+class VideoStage:
+    """A part of the training."""
+
+    until: float = setting(1.0, help="Share of the training at which it ends; the last one's is 1.", least=0, most=1)
+    crop: int = setting(128, help="Side of the crops in pixels, a multiple of 64.", least=64)
+    batch: int = setting(4, help="Sequences a step, of each worker.", least=1)
+    frames: int = setting(3, help="Coded in each, beside the first.", least=1)
+    rate: float = setting(1.0, help="What the learning rates are multiplied by.", least=0)
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """The [objective] table."""
+
+    stages: tuple[VideoStage, ...] = setting((VideoStage(),), help="One after another.")
+    start_blocks: int = setting(20_000, help="Squares of 16 pixels that the codec starts from.", least=500)
+    pyramid_share: float = setting(0.65, help="Share of the steps on pyramids; the others are of chains.", least=0)
+    level_step: int = setting(14, help="Half steps by which each level of a pyramid is coarser.", least=0)
+    learning_rate: float = setting(1e-3, help="AdamW's.", least=0)
+    muon_learning_rate: float = setting(0.0, help="Muon's, on matrices of 1x1 layers; 0: AdamW there too.", least=0)
+    warmup_steps: int = setting(100, help="In which the rate rises from nothing.", least=0)
+    decay_from: float = setting(0.4, help="Share of the training from which the rate falls.", least=0, most=0.99)
+    gradient_clip: float = setting(0.5, help="Largest norm of the gradient.", least=1e-6)
+    ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
+    lambda_power: float = setting(-0.5, help="A sample's loss is weighted by λ to this power.")
+    scale_share: float = setting(
+        0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame of a sequence: its place among those given, what it refers to, and its level.
+
+    Attributes:
+        frame: number in the sequence's list of frames.
+        references: numbers of one or two frames coded before.
+        level: of the pyramid, 0 for anchors.
+
+    """
+
+    frame: int
+    references: tuple[int, ...]
+    level: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A kind of sequence: the frames' times, and the order of coding."""
+
+    times: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
+    """P-frames one after another; half of the chains have a second reference, where there is an earlier frame."""
+    two = random.random() < 0.5
+    steps = []
+    for number in range(1, frames + 1):
+        earlier = (int(random.integers(number - 1)),) if two and number > 1 else ()
+        steps.append(Step(number, (number - 1, *earlier), 0))
+    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(steps))
+
+
+def pyramid(frames: int, span: int, random: np.random.Generator) -> Plan:
+    """An anchor so many frames on, then ever closer ones between; of each level one, at random."""
+    times, steps = [0, span], [Step(1, (0,), 0)]
+    low, high, level = 0, 1, 1
+    while len(steps) < frames and times[high] - times[low] > 1:
+        times.append((times[low] + times[high]) // 2)
+        middle = len(times) - 1
+        steps.append(Step(middle, (low, high), level))
+        low, high = (low, middle) if random.random() < 0.5 else (middle, high)
+        level += 1
+    return Plan(tuple(times), tuple(steps))
+
+
+def whole_pyramid(span: int) -> Plan:
+    """All frames of a group of a power of two."""
+    steps, step, level = [Step(span, (0,), 0)], span, 1
+    while step > 1:
+        half = step // 2
+        steps += [Step(low + half, (low, low + step), level) for low in range(0, span, step)]
+        step, level = half, level + 1
+    return Plan(tuple(range(span + 1)), tuple(steps))
+
+
+class _Sequence(nn.Module):
+    """Codes the frames of a sequence; what workers share the gradients of."""
+
+    def __init__(self, codec: VideoNetwork, *, as_encoder: bool = False) -> None:
+        """`as_encoder`: symbols are those of least cost, and the rate is theirs."""
+        super().__init__()
+        self.codec, self._as_encoder = codec, as_encoder
+
+    def forward(
+        self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Squared errors (frames, B), as (6·Y + U + V)/8 says, bits (frames, B), and those of the vectors.
+
+        Args:
+            frames: as they are.
+            first: what is decoded of the first.
+            intra: whether it was coded as a picture, so to say.
+            plan: order and references.
+            qualities: of all frames, (B,) each.
+
+        """
+        codec = self.codec
+        start = codec.first_reference(first, qualities[0], intra=intra)
+        known: dict[int, tuple[Reference, Prepared]] = {0: (start, prepare(first))}
+        errors, bits, vector_bits = [], [], []
+        for step in plan.steps:
+            references = [known[n] for n in step.references]
+            distances = [plan.times[n] - plan.times[step.frame] for n in step.references]
+            estimator = RateEstimator(noise=self.training and not self._as_encoder)
+            coder = LeastCost(estimator) if self._as_encoder else estimator
+            vectors = RateEstimator(noise=False)
+            frame, quality = frames[step.frame], qualities[step.frame]
+            motion = codec.code_motion(vectors, frame, references, distances, quality)
+            coded: Coded = codec.code_frame(coder, frame, motion, references, distances, quality)
+            planes = coded.reference.planes
+            known[step.frame] = (coded.reference, prepare(planes))
+            errors.append(weighted_error(frames[step.frame], coded.planes))
+            bits.append(torch.as_tensor(estimator.bits))
+            vector_bits.append(torch.as_tensor(vectors.bits))
+        return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
+
+
+def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
+    """(6·Y + U + V)/8 of the mean squared errors, (B,)."""
+    y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
+    return (6 * y + u + v) / 8
+
+
+class VideoObjective(Objective[VideoNetwork, Clips]):
+    """Trains the codec of clips; qualities are drawn anew for each crop, coarser at deeper levels of a pyramid."""
+
+    settings_type: ClassVar[type[Any]] = VideoSettings
+    data_type: ClassVar[type[DataSettings]] = ClipSettings
+    settings: VideoSettings
+
+    def __init__(self, codec: VideoNetwork, settings: VideoSettings, source: Clips, workers: Workers) -> None:
+        """See `Objective`."""
+        if not isinstance(codec, VideoNetwork):
+            raise InputError(f"{type(codec).__name__} is no codec of clips with motion; video cannot train it")
+        super().__init__(codec, settings, source, workers)
+        self._share = 0.0
+        self._random = np.random.default_rng(int(torch.randint(2**31, (1,))))
+        self.trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
+        self.optimisers = build_optimisers(
+            codec, rate=settings.learning_rate, muon_rate=settings.muon_learning_rate, weight_decay=0.0
+        )
+        self.schedulers = build_schedulers(self.optimisers, self._factor)
+
+    @classmethod
+    def open_source(
+        cls, data: Any, folders: Sequence[Path], shares: Sequence[float], seed: int, budget: Budget, workers: Workers
+    ) -> Clips:
+        """See `Objective.open_source`."""
+        return Clips(folders, data, seed, budget, workers)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return self.workers.wrap(_Sequence(self.codec))
+
+    @cached_property
+    def _average(self) -> AveragedModel:
+        return build_average(self.trained, self.settings.ema)
+
+    @cached_property
+    def _intra(self) -> LatentCodec:
+        codec = load_codec(find_model(bytes.fromhex(self.codec.config.intra)), self.workers.device)
+        if not isinstance(codec, LatentCodec):
+            raise InputError(f"{self.codec.config.intra}: no picture codec with latents; name another one as intra")
+        return codec
+
+    def _stage(self) -> VideoStage:
+        return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
+
+    def _factor(self, step: int) -> float:
+        settings = self.settings
+        course = rate_factor(self._share, step, warmup_steps=settings.warmup_steps, decay_from=settings.decay_from)
+        return course * self._stage().rate
+
+    def start(self, *, initialised: bool) -> None:
+        """See `Objective.start`."""
+        if initialised:
+            return
+        self.workers.say("starting from differences of frames and what their references predict")
+        stage, found, count = self.settings.stages[0], [], 0
+        while count < self.settings.start_blocks:
+            _, frames, first, _, qualities = self._drawn(stage)
+            found.append(self.codec.differences(frames[1], first, qualities[1]))
+            count += len(found[-1])
+        self.codec.start_from(torch.cat(found))
+
+    def _drawn(self, stage: VideoStage) -> tuple[Plan, list[Planes], Planes, bool, list[Tensor]]:
+        """A batch of sequences: plan, frames, what is decoded of the first, whether as a picture, and qualities."""
+        random, settings = self._random, self.settings
+        if random.random() < settings.pyramid_share:
+            plan = pyramid(stage.frames, int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4))), random)
+            spread = 5.0
+        else:
+            spread = 9.0
+            plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random)
+        frames = self.source.sequence(stage.batch, stage.crop, plan.times)
+        base = drawn_qualities(stage.batch)[torch.from_numpy(random.permutation(stage.batch))]
+        levels = {step.frame: step.level for step in plan.steps}
+        qualities = []
+        for number in range(len(frames)):
+            wander = torch.from_numpy(random.normal(0, spread, stage.batch)).round().to(torch.int64)
+            own = base - settings.level_step * levels.get(number, 0) + wander
+            qualities.append(own.clamp(0, QUALITY_STEPS).to(self.workers.device))
+        first, intra = self._first(frames[0], qualities[0])
+        return plan, frames, first, intra, qualities
+
+    @torch.no_grad()
+    def _first(self, frame: Planes, quality: Tensor) -> tuple[Planes, bool]:
+        kind = self._random.random()
+        if kind < 0.1:
+            return to_codes(frame), True
+        if kind < 0.2:
+            noise = 0.02 * float(self._random.random())
+            return to_codes(Planes(*(p + noise * torch.randn_like(p) for p in frame.each()))), False
+        return self.codec.coded_as_picture(self._intra, frame, quality), True
+
+    def step(self, share: float) -> dict[str, Tensor]:
+        """See `Objective.step`."""
+        self._share = share
+        stage = self._stage()
+        plan, frames, first, intra, qualities = self._drawn(stage)
+        errors, bits, vector_bits = self._network(frames, first, intra, plan, qualities)
+        weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.steps])
+        bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
+        costs = weights * 255**2 * errors + bpp + vector_bpp
+        loss = (sample_weight(weights, self.settings.lambda_power) * costs).mean()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
+        if torch.isfinite(norm):  # a step that is not finite is skipped
+            for optimiser in self.optimisers:
+                optimiser.step()
+            for scheduler in self.schedulers:
+                scheduler.step()
+        self._average.update_parameters(self.trained)
+        psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
+        numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
+        return {name: value.detach() for name, value in numbers.items()}
+
+    def end_share(self) -> float:
+        """See `Objective.end_share`."""
+        return self.settings.scale_share
+
+    def finish(self, budget: Budget) -> VideoNetwork:
+        """See `Objective.finish`."""
+        codec = self.averaged()
+        if self.settings.scale_share:
+            steps = self._fit_integers(codec, budget)
+            self.workers.say(f"fitted the integer networks in {steps} steps")
+        return codec
+
+    def _fit_integers(self, codec: VideoNetwork, budget: Budget) -> int:
+        """Train the integer networks, and nothing else, on the symbols that an encoder picks; see `learn_scales`."""
+        trained = codec.integer_parameters()
+        for parameter in codec.parameters():
+            parameter.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        sequence = _Sequence(codec, as_encoder=True).train()
+        optimiser = torch.optim.AdamW(trained, lr=FIT_RATE, betas=(0.9, 0.99), weight_decay=0.0)
+        spent = 0.0
+        (scheduler,) = build_schedulers(
+            [optimiser], lambda step: rate_factor(spent, step, warmup_steps=FIT_WARMUP, decay_from=0.0)
+        )
+        stage = self.settings.stages[-1]
+        for share in budget:
+            spent = share
+            plan, frames, first, intra, qualities = self._drawn(stage)
+            _, bits, vector_bits = sequence(frames, first, intra, plan, qualities)
+            weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.steps])
+            loss = sample_weight(weights, self.settings.lambda_power) * (bits + vector_bits) / stage.crop**2
+            optimiser.zero_grad(set_to_none=True)
+            loss.mean().backward()
+            optimiser.step()
+            scheduler.step()
+        for parameter in codec.parameters():
+            parameter.requires_grad_(True)
+        codec.to_integers()
+        codec.eval()
+        return budget.steps
+
+    @torch.no_grad()
+    def preview(self, finished: VideoNetwork | None, budget: Budget) -> list[dict[str, float]]:
+        """See `Objective.preview`: groups of held-out clips as encoders code them, first frames not counted."""
+        codec = finished or self.averaged()
+        sequence, plan = _Sequence(codec, as_encoder=True).eval(), whole_pyramid(PREVIEW_GROUP)
+        rows: dict[int, list[tuple[float, float]]] = {quality: [] for quality in PREVIEW_QUALITIES}
+        for number, frames in enumerate(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE)):
+            if number and budget.share() >= 1:
+                break
+            pixels = frames[0].y.shape[2] * frames[0].y.shape[3]
+            for quality in PREVIEW_QUALITIES:
+                qualities = [torch.tensor([2 * quality], device=self.workers.device)] * len(frames)
+                for step in plan.steps:
+                    lower = 2 * quality - self.settings.level_step * step.level
+                    qualities[step.frame] = torch.tensor([max(0, lower)], device=self.workers.device)
+                first = codec.coded_as_picture(self._intra, frames[0], qualities[0])
+                errors, bits, vector_bits = sequence(frames, first, True, plan, qualities)
+                psnr = float((-10 * torch.log10(errors.clamp(min=1e-10))).mean())
+                rows[quality].append((float((bits + vector_bits).mean()) / pixels, psnr))
+        return [
+            {
+                "quality": q,
+                "bpp": sum(b for b, _ in found) / len(found),
+                "psnr": sum(p for _, p in found) / len(found),
+            }
+            for q, found in rows.items()
+            if found
+        ]
+
+    def averaged(self) -> VideoNetwork:
+        """A copy with averaged weights and derived integers, in evaluation mode."""
+        codec = copy.deepcopy(self.codec)
+        if int(self._average.n_averaged):
+            trained = (parameter for parameter in codec.parameters() if parameter.requires_grad)
+            with torch.no_grad():
+                for parameter, mean in zip(trained, self._average.module.parameters(), strict=True):
+                    parameter.copy_(mean)
+        codec.to_integers()
+        return codec.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Objective.state_dict`."""
+        return {
+            "codec": self.codec.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "average": self._average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Objective.load_state_dict`."""
+        self.codec.load_state_dict(state["codec"])
+        self._average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)

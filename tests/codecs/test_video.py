@@ -1,0 +1,262 @@
+"""The codec of clips: what is encoded is what is decoded, in every order, size and setting."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nicodec.codecs import video as module
+from nicodec.codecs.clip import CodedFrame, Frame, Wish
+from nicodec.codecs.video import Video, VideoOptions
+from nicodec.codecs.video_network import (
+    Planes,
+    from_grid,
+    planes_to_rgb,
+    prepare,
+    rgb_to_planes,
+    to_grid,
+)
+from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
+from nicodec.errors import NicodecError
+
+from ..conftest import without_onednn
+from ..tiny_video import moving_clip, tiny_video
+
+
+@pytest.fixture(scope="module")
+def codec() -> Video:
+    return tiny_video()
+
+
+def encoded(codec: Video, frames: list[Frame], quality: int = 90, **options: object) -> list[CodedFrame]:
+    size = (frames[0].y.shape[0], frames[0].y.shape[1])
+    state, packets = codec.start_encoding(size, quality, VideoOptions(**options)), []  # type: ignore[arg-type]
+    with torch.inference_mode():
+        for frame in [*frames, None]:
+            coded, state = codec.encode(frame, state)
+            packets += coded
+    return packets
+
+
+def decoded(codec: Video, packets: list[CodedFrame], size: tuple[int, int], quality: int = 90) -> list[Frame]:
+    state, frames = codec.start_decoding(size, quality), []
+    with torch.inference_mode():
+        for packet in [*packets, None]:
+            more, state = codec.decode(packet, state)
+            frames += more
+    return frames
+
+
+def check(codec: Video, frames: list[Frame], **options: object) -> list[CodedFrame]:
+    """Code frames and compare with what comes back; the packets."""
+    packets = encoded(codec, frames, **options)
+    size = (frames[0].y.shape[0], frames[0].y.shape[1])
+    back = decoded(codec, packets, size)
+    assert [f.pts for f in back] == [f.pts for f in frames]
+    assert [f.duration for f in back] == [f.duration for f in frames]
+    assert [p.number for p in packets] == list(range(len(frames)))
+    assert packets[0].is_key
+    for packet in packets:
+        assert all(r < packet.number for r in packet.references)
+        assert packet.is_key == (packet.type == 0) == (not packet.references)
+    for one, other in zip(frames, back, strict=True):
+        assert other.y.shape == one.y.shape
+        assert other.u.shape == other.v.shape == one.u.shape
+        assert float((one.y - other.y).abs().mean()) < 0.3
+    return packets
+
+
+@settings(max_examples=4)
+@given(
+    count=st.integers(1, 5),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    gop=st.sampled_from([1, 2, 3, 8]),
+    low_delay=st.booleans(),
+)
+def test_every_length_and_size(codec: Video, count: int, height: int, width: int, gop: int, low_delay: bool) -> None:
+    check(codec, moving_clip(count, height, width), gop=gop, low_delay=low_delay)
+
+
+def test_pyramid_is_coded_from_the_middle(codec: Video) -> None:
+    packets = check(codec, moving_clip(11, 64, 64), gop=8)
+    assert [p.pts // 40 for p in packets] == [0, 8, 4, 2, 1, 3, 6, 5, 7, 10, 9]
+    assert [p.type for p in packets] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 1, 2]
+    assert packets[2].references == (0, 1)
+
+
+def test_low_delay_gives_a_packet_a_frame(codec: Video) -> None:
+    frames = moving_clip(6, 64, 64)
+    state = codec.start_encoding((64, 64), 90, VideoOptions(low_delay=True))
+    read, shown = codec.start_decoding((64, 64), 90), 0
+    with torch.inference_mode():
+        for frame in frames:
+            packets, state = codec.encode(frame, state)
+            assert len(packets) == 1
+            back, read = codec.decode(packets[0], read)
+            shown += len(back)
+            assert len(back) == 1
+    assert shown == 6
+
+
+def test_decoder_has_the_references_of_the_encoder(codec: Video) -> None:
+    frames = moving_clip(5, 64, 128, speed=5)
+    write = codec.start_encoding((64, 128), 60, VideoOptions(gop=4))
+    read = codec.start_decoding((64, 128), 60)
+    with torch.inference_mode():
+        for frame in [*frames, None]:
+            packets, write = codec.encode(frame, write)
+            for packet in packets:
+                _, read = codec.decode(packet, read)
+            for one, other in zip(write.memory.known, read.memory.known, strict=True):
+                assert one.index == other.index
+                for a, b in zip(one.reference.planes.each(), other.reference.planes.each(), strict=True):
+                    assert torch.equal(a, b)
+                assert torch.equal(one.reference.magnitudes, other.reference.magnitudes)
+
+
+def test_states_are_values(codec: Video) -> None:
+    packets = encoded(codec, moving_clip(4, 64, 64), gop=1)
+    with torch.inference_mode():
+        _, state = codec.decode(packets[0], codec.start_decoding((64, 64), 90))
+        _, state = codec.decode(packets[1], state)
+        one, _ = codec.decode(packets[2], state)
+        other, _ = codec.decode(packets[2], state)
+    assert torch.equal(one[0].y, other[0].y)
+
+
+def test_size_is_what_is_estimated(codec: Video) -> None:
+    x = module.padded(moving_clip(2, 128, 128)[1])
+    before = module.padded(moving_clip(2, 128, 128)[0])
+    quality = torch.tensor([110])
+    with torch.inference_mode():
+        references = [(codec.first_reference(before, quality), prepare(before))]
+        sizes, found = [], []
+        for coder in (StreamEncoder(1), RateEstimator(noise=False)):
+            motion = codec.code_motion(coder, x, references, (-1,), quality)
+            found.append(codec.code_frame(coder, x, motion, references, (-1,), quality).planes.y)
+            sizes.append(8 * len(coder.finish()[0].data) if isinstance(coder, StreamEncoder) else float(coder.bits))
+    assert torch.equal(*found)
+    assert abs(sizes[0] - sizes[1]) <= 0.01 * sizes[1] + 8 * 64
+
+
+def test_keys_are_where_they_are_wished_and_where_scenes_begin(codec: Video) -> None:
+    one, other = moving_clip(4, 64, 64, 1), [dataclasses.replace(f, y=1 - f.y) for f in moving_clip(4, 64, 64, 8)]
+    frames = [dataclasses.replace(f, pts=40 * n) for n, f in enumerate([*one, *other])]
+    frames[2] = dataclasses.replace(frames[2], wish=Wish(is_key=True))
+    packets = check(codec, frames, gop=8)
+    assert [p.pts // 40 for p in packets if p.is_key] == [0, 2, 4]
+    packets = check(codec, frames[:4], gop=8, intra_period=3)
+    assert [p.pts // 40 for p in packets if p.is_key] == [0, 2]
+
+
+def test_decoding_starts_at_any_key(codec: Video) -> None:
+    frames = moving_clip(6, 64, 64)
+    packets = encoded(codec, frames, gop=2, intra_period=3)
+    start = next(p.number for p in packets[1:] if p.is_key)
+    whole = decoded(codec, packets, (64, 64))
+    part = decoded(codec, packets[start:], (64, 64))
+    assert [f.pts for f in part] == [f.pts for f in frames[3:]]
+    assert all(torch.equal(a.y, b.y) for a, b in zip(part, whole[3:], strict=True))
+
+
+def test_a_wish_for_quality_is_heard(codec: Video) -> None:
+    frames = moving_clip(2, 64, 64)
+    finer = [frames[0], dataclasses.replace(frames[1], wish=Wish(quality=60))]
+    rough, fine = (encoded(codec, f)[1].stream.data for f in (frames, finer))
+    assert len(fine) > len(rough)
+    check(codec, finer)
+    important = dataclasses.replace(frames[1], wish=Wish(importance=torch.rand(4, 4) * 2))
+    check(codec, [frames[0], important])
+
+
+def test_damage_is_an_error_or_another_frame_never_a_crash(codec: Video) -> None:
+    packets = encoded(codec, moving_clip(3, 64, 64), gop=2)
+    random = torch.Generator().manual_seed(0)
+    noticed = 0
+    for _ in range(12):
+        number = int(torch.randint(len(packets), (1,), generator=random))
+        data = bytearray(packets[number].stream.data)
+        place = int(torch.randint(len(data), (1,), generator=random))
+        data[place] ^= 1 << int(torch.randint(8, (1,), generator=random))
+        broken = list(packets)
+        stream = Stream(bytes(data), packets[number].stream.checksum)
+        broken[number] = dataclasses.replace(packets[number], stream=stream)
+        try:
+            decoded(codec, broken, (64, 64))
+        except NicodecError:
+            noticed += 1
+    assert noticed >= 11
+    with pytest.raises(NicodecError, match="not there"):
+        decoded(codec, [packets[0], packets[2]], (64, 64))
+
+
+def test_scales_see_symbols_only(codec: Video) -> None:
+    """Noise on every float of the mean path, over a chain, leaves tables and so symbols as they are."""
+    packets = encoded(codec, moving_clip(5, 64, 64), gop=4)
+    handles = []
+    names = ("mean_", "coarse_", "fine_", "context", "to_", "from_", "first_memory")
+    for name, part in codec.named_modules():
+        if name.startswith(names) and not list(part.children()):
+            handles.append(part.register_forward_hook(lambda m, i, o: o + 1e-3 * torch.randn_like(o)))
+    try:
+        assert len(decoded(codec, packets, (64, 64))) == 5
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_every_setting_reads_every_other(codec: Video) -> None:
+    frames, before = moving_clip(3, 64, 64), torch.get_num_threads()
+    streams = {}
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            streams[threads] = encoded(codec, frames, gop=2)
+        with without_onednn():
+            streams[0] = encoded(codec, frames, gop=2)
+        pictures = []
+        for packets in streams.values():
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                pictures.append(decoded(codec, packets, (64, 64)))
+            with without_onednn():
+                pictures.append(decoded(codec, packets, (64, 64)))
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                decoded(codec, packets, (64, 64))
+    finally:
+        torch.set_num_threads(before)
+    for start in range(0, len(pictures), 3):
+        for other in pictures[start + 1 : start + 3]:
+            for a, b in zip(pictures[start], other, strict=True):
+                assert float((a.y - b.y).abs().mean()) <= 1 / 255
+
+
+@given(st.integers(0, 100))
+def test_grid_and_colours_are_turned_back(seed: int) -> None:
+    torch.manual_seed(seed)
+    planes = Planes(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 32, 32), torch.rand(1, 1, 32, 32))
+    for back in (from_grid(to_grid(planes)), rgb_to_planes(planes_to_rgb(planes))):
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(planes.each(), back.each(), strict=True))
+
+
+def test_weights_go_out_and_in(codec: Video) -> None:
+    other = Video(codec.config)
+    other.load_exported(codec.exported())
+    other.to_integers()
+    other.borrow(codec.config.intra, codec.pictures)
+    packets = encoded(other.eval().requires_grad_(False), moving_clip(3, 64, 64))
+    assert len(decoded(other, packets, (64, 64))) == 3
+    with pytest.raises(ValueError, match="lent"):
+        _ = Video(codec.config).pictures
+
+
+def test_decoder_of_one_stream_needs_the_same_head(codec: Video) -> None:
+    packets = encoded(codec, moving_clip(2, 64, 64))
+    decoder = StreamDecoder([packets[1].stream])
+    quality, distances = module._read_head(decoder, 90, 1)
+    assert (quality, distances) == (90, [-1])

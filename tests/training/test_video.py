@@ -1,0 +1,103 @@
+"""The objective of the codec of clips: sequences, steps, checkpoints."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from nicodec.errors import InputError
+from nicodec.media.clips import PlanarFrame, write_clip
+from nicodec.training.budget import Budget
+from nicodec.training.video import VideoObjective, VideoSettings, VideoStage, chain, pyramid, whole_pyramid
+from nicodec.training.video_data import Clips, ClipSettings
+from nicodec.training.workers import Workers
+from nicodec.zoo import fingerprint_of
+
+from ..conftest import smooth_picture
+from ..tiny_video import moving_clip, tiny_video
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "clips").mkdir()
+    (folder / "pictures").mkdir()
+    for number in range(3):
+        frames = []
+        for n, frame in enumerate(moving_clip(10, 96, 112, number)):
+            y, u, v = ((p * 255).round().to(torch.uint8).numpy() for p in (frame.y, frame.u, frame.v))
+            frames.append(PlanarFrame(y, u, v, n, 1))
+        write_clip(iter(frames), folder / "clips" / f"{number}.mkv", time_base=Fraction(1, 25), rate=Fraction(25))
+        Image.fromarray(smooth_picture(200, 200, number)).save(folder / "pictures" / f"{number}.png")
+    return folder
+
+
+def workers() -> Workers:
+    return Workers(torch.device("cpu"), say=lambda text: None)
+
+
+def source(data: Path, **changes: object) -> Clips:
+    settings = ClipSettings(pictures=(str(data / "pictures"),), picture_share=0.4, holdout=1, **changes)  # type: ignore[arg-type]
+    return Clips([data / "clips"], settings, 1, Budget(minutes=1), workers())
+
+
+@given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from([2, 4, 8]))
+def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None:
+    random = np.random.default_rng(seed)
+    for plan in (chain(frames, 2, random), pyramid(frames, span, random), whole_pyramid(span)):
+        known = {0}
+        for step in plan.steps:
+            assert set(step.references) <= known
+            known.add(step.frame)
+        assert known == set(range(len(plan.times)))
+        assert len(plan.steps) == len(plan.times) - 1
+
+
+def test_sequences_hold_together(data: Path) -> None:
+    clips = source(data)
+    assert "2 clips of 20 frames, 1 more held out" in clips.describe()
+    frames = clips.sequence(4, 64, (0, 4, 2))
+    assert len(frames) == 3
+    assert frames[0].y.shape == (4, 1, 64, 64)
+    assert frames[0].u.shape == (4, 1, 32, 32)
+    near = (frames[0].y - frames[2].y).abs().mean()
+    far = (frames[0].y - frames[1].y).abs().mean()
+    assert float(near) < float(far) + 0.05
+    with pytest.raises(InputError, match="no clip has 41 frames"):
+        Clips([data / "clips"], ClipSettings(), 1, Budget(minutes=1), workers()).sequence(1, 64, (0, 40))
+    with pytest.raises(InputError, match="no training clips"):
+        Clips([data / "pictures"], ClipSettings(), 1, Budget(minutes=1), workers())
+
+
+def test_three_steps_and_a_checkpoint(data: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NICODEC_MODELS", str(tiny_model_folder))
+    fingerprint = fingerprint_of(tiny_model_folder / "tiny" / "weights.safetensors").hex()
+    codec = tiny_video(intra=fingerprint).train().requires_grad_(True)
+    settings = VideoSettings(stages=(VideoStage(crop=64, batch=2, frames=2),), start_blocks=500)
+    objective = VideoObjective(codec, settings, source(data), workers())
+    objective.start(initialised=False)
+    before = {name: p.detach().clone() for name, p in codec.named_parameters()}
+    for share in (0.0, 0.3, 0.6):
+        numbers = objective.step(share)
+        assert all(np.isfinite(float(value)) for value in numbers.values())
+    still = [name for name, p in codec.named_parameters() if torch.equal(before[name], p)]
+    assert len(still) < 0.1 * len(before)
+    state = objective.state_dict()
+    finished = objective.finish(Budget(steps=1))
+    assert not finished.training
+    rows = objective.preview(finished, Budget(steps=1))
+    assert [row["quality"] for row in rows] == [25, 45, 65]
+    assert all(row["bpp"] > 0 for row in rows)
+    other = VideoObjective(
+        tiny_video(intra=fingerprint).train().requires_grad_(True), settings, source(data), workers()
+    )
+    other.load_state_dict(state)
+    for one, two in zip(codec.parameters(), other.codec.parameters(), strict=True):
+        assert torch.equal(one, two)
