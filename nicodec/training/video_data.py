@@ -16,7 +16,8 @@ from torch import Tensor
 
 from nicodec.codecs.video_network import Planes, rgb_to_planes
 from nicodec.errors import InputError
-from nicodec.media.clips import ClipFile
+from nicodec.media.clip_reading import ClipFile
+from nicodec.media.clips import PlanarFrame
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings, held_out_of
 from nicodec.training.objective import DataSettings
@@ -213,6 +214,8 @@ class _Path:
 def _read(path: Path, most: int) -> _Clip:
     frames = []
     for frame in ClipFile(path):
+        if not isinstance(frame, PlanarFrame):
+            continue  # a packet of sound
         frames.append(frame)
         if len(frames) == most:
             break

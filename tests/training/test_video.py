@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nicodec.errors import InputError
-from nicodec.media.clips import PlanarFrame, write_clip
 from nicodec.training.budget import Budget
 from nicodec.training.video import VideoObjective, VideoSettings, VideoStage, chain, pyramid, whole_pyramid
 from nicodec.training.video_data import Clips, ClipSettings
@@ -21,6 +19,7 @@ from nicodec.training.workers import Workers
 from nicodec.zoo import fingerprint_of
 
 from ..conftest import smooth_picture
+from ..media.clip_drawing import draw
 from ..tiny_video import moving_clip, tiny_video
 
 
@@ -31,10 +30,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "pictures").mkdir()
     for number in range(3):
         frames = []
-        for n, frame in enumerate(moving_clip(10, 96, 112, number)):
+        for frame in moving_clip(10, 96, 112, number):
             y, u, v = ((p * 255).round().to(torch.uint8).numpy() for p in (frame.y, frame.u, frame.v))
-            frames.append(PlanarFrame(y, u, v, n, 1))
-        write_clip(iter(frames), folder / "clips" / f"{number}.mkv", time_base=Fraction(1, 25), rate=Fraction(25))
+            frames.append(np.concatenate([y.ravel(), u.ravel(), v.ravel()]).reshape(144, 112))
+        draw(folder / "clips" / f"{number}.mkv", frames, source_form="yuv420p")
         Image.fromarray(smooth_picture(200, 200, number)).save(folder / "pictures" / f"{number}.png")
     return folder
 
