@@ -98,7 +98,7 @@ class VideoConfig:
     synthesis_blocks: tuple[int, int] = (2, 3)
     lambda_min: float = 0.0006
     lambda_max: float = 0.15
-    intra: str = "ba2c3116"
+    intra: str = "493db1c1"
     """Fingerprint of the model of pictures that codes frames without references."""
 
     def rate_weight(self, quality: Tensor) -> Tensor:
