@@ -144,7 +144,7 @@ def compress(
             "--codec",
             metavar="NAME",
             help="Model: a name of `nicodec models`, or a folder.",
-            show_default=f"{DEFAULT_CODEC}, of clips {DEFAULT_CLIP_CODEC}",
+            show_default=f"{DEFAULT_CODEC}, of clips {options.CLIP_DEFAULT}",
         ),
     ] = None,
     strip: Annotated[

@@ -64,7 +64,7 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help="nicodec's model among the default codecs.",
-            show_default=f"{DEFAULT_CODEC}, of clips {DEFAULT_CLIP_CODEC}",
+            show_default=f"{DEFAULT_CODEC}, of clips {options.CLIP_DEFAULT}",
         ),
     ] = None,
     metric: Annotated[

@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from nicodec import DEFAULT_CODEC
+from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC
 from nicodec.errors import UnknownModelError
 from nicodec_cli import console, options
 
@@ -17,10 +17,11 @@ def models(as_json: options.Json = False) -> None:
     They are those of the package, and those in the folders that the variable NICODEC_MODELS lists. Exit code 6: the
     weights of one are missing, cannot be read or are not those of its fingerprint.
     """
-    from nicodec.zoo import fault_of, installed_models
+    from nicodec.zoo import fault_of, installed_models, no_weights_text
 
     rows, faults = [], []
-    for entry in installed_models():
+    entries = installed_models()
+    for entry in entries:
         weights = entry.weights
         size = weights.stat().st_size if weights is not None and weights.is_file() else None
         fault = fault_of(entry)
@@ -46,6 +47,8 @@ def models(as_json: options.Json = False) -> None:
             typer.echo(line)
     elif not as_json:
         console.say("no models are installed; train one, or list folders of models in NICODEC_MODELS")
+    if not as_json and all(entry.name != DEFAULT_CLIP_CODEC for entry in entries):
+        console.say(f"of clips: {no_weights_text(DEFAULT_CLIP_CODEC)}")
     for fault in faults:
         console.error(fault)
     if faults:

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nicodec import DEFAULT_CLIP_CODEC
+from nicodec.zoo import has_packaged_weights
 from nicodec_cli.console import UsageError
 
 if TYPE_CHECKING:
     from nicodec.model import Model
+
+CLIP_DEFAULT = (
+    DEFAULT_CLIP_CODEC
+    if has_packaged_weights(DEFAULT_CLIP_CODEC)
+    else (f"{DEFAULT_CLIP_CODEC}, whose weights are not packaged yet")
+)
+"""The default codec of clips, as help texts name it."""
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing files.", show_default=False)]
 SkipExisting = Annotated[

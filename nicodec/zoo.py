@@ -79,6 +79,19 @@ def _package_folder() -> Path:
     return Path(str(resources.files("nicodec_models")))
 
 
+def has_packaged_weights(name: str) -> bool:
+    """Whether the package comes with weights of a name."""
+    return any(name == packaged for packaged, _ in PACKAGED.values())
+
+
+def no_weights_text(name: str) -> str:
+    """What a user is told of a model whose weights are not installed."""
+    return (
+        f"{name} has no weights here: train it with `nicodec train`, and let NICODEC_MODELS list the folder that "
+        f"holds its folder {name}"
+    )
+
+
 def models_with_weights() -> list[ModelEntry]:
     """The package's models, then those of NICODEC_MODELS (folders of model folders), without torch."""
     root = _package_folder()
@@ -139,9 +152,7 @@ def load_codec(entry: ModelEntry, device: torch.device) -> Codec:
     path = entry.weights
     if path is None:
         if family(entry.name).needs_weights:
-            raise UnknownModelError(
-                f"{entry.name} has no weights here; train it, or list its folder in NICODEC_MODELS"
-            )
+            raise UnknownModelError(no_weights_text(entry.name))
         return build_codec(entry.name, {}).eval().to(device)
     about, tensors = read_weights(path)
     if fingerprint_of(path) != entry.fingerprint:

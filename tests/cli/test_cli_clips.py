@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nicodec import DEFAULT_CLIP_CODEC
+from nicodec.zoo import has_packaged_weights
 from tests.media.clip_drawing import SOUND, SOUND_PACKETS, draw, picture
 
 PACKAGE = Path(__file__).resolve().parents[1] / "seam" / "package"
@@ -119,3 +121,11 @@ def test_play_needs_a_player(run, movie: Path, monkeypatch: pytest.MonkeyPatch) 
     from nicodec.media.clip_reading import ClipFile
 
     assert sum(type(item).__name__ == "PlanarFrame" for item in ClipFile("played.mkv")) == 8
+
+
+def test_a_default_without_weights_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NICODEC_MODELS", raising=False)
+    is_there = any(line.startswith(DEFAULT_CLIP_CODEC) for line in run("models").out.decode().splitlines())
+    assert is_there != (f"{DEFAULT_CLIP_CODEC} has no weights here" in run("models").err)
+    told = " ".join(run("compress", "--help").out.decode().split())
+    assert has_packaged_weights(DEFAULT_CLIP_CODEC) != ("weights are not packaged yet" in told)
