@@ -13,6 +13,9 @@ from kodak_eval.measurement import Measurement
 LEAST_SHARE = 0.5
 """A codec that fails on more than this share of the pictures is left out, not the pictures."""
 
+EQUAL_DB = 58.92
+"""PSNR of equal pictures, and the most that any counts as: what rounding to 8 bits makes of a real-valued picture."""
+
 
 @dataclass(frozen=True)
 class Averages:
@@ -35,7 +38,7 @@ class Averages:
 def average(metric: str, codecs: Sequence[Codec], measurements: Iterable[Measurement]) -> Averages:
     """Average ``metric`` and the bits a pixel over the pictures that all codecs share.
 
-    A point whose mean is not finite (equal pictures have infinite PSNR) is left out of its curve.
+    Equal pictures have infinite PSNR, and count as `EQUAL_DB`; where all are equal, the point is left out.
     """
     points = {(m.codec, m.setting, m.picture): m for m in measurements}
     pictures = list(dict.fromkeys(picture for _, _, picture in points))
@@ -72,9 +75,10 @@ def _curve(
     for setting in codec.settings:
         row = [points[codec.name, setting, picture] for picture in pictures]
         rate = sum(m.bpp for m in row) / len(row)
-        quality = sum(m.values[metric] for m in row) / len(row)
-        if math.isfinite(quality):
-            means.append((rate, quality, setting))
+        values = [m.values[metric] for m in row]
+        if any(map(math.isfinite, values)):
+            bound = EQUAL_DB if metric.startswith("psnr") else math.inf
+            means.append((rate, sum(min(value, bound) for value in values) / len(row), setting))
     means.sort()
     rates, qualities, settings = zip(*means, strict=True) if means else ((), (), ())
     return Curve(codec.name, codec.label, rates, qualities, settings)
