@@ -153,7 +153,7 @@ def _died(task: Task, died: jobs.Died) -> _Outcome:
 def _attempt(work: Work, teller: Callable[[Task], Tell] | None, task: Task) -> _Outcome:
     """Do one task; errors that are no bugs become a `Failed`."""
     with warnings.catch_warnings(record=True) as caught:
-        _keep_every_loss()
+        _keep_every_warning()
         try:
             result: Done | Failed = work(task, None if teller is None else teller(task))
         except (NicodecError, OSError) as error:
@@ -168,7 +168,7 @@ def _attempt(work: Work, teller: Callable[[Task], Tell] | None, task: Task) -> _
     return _Outcome(result, tuple(text if name in text else f"{name}: {text}" for text in texts))
 
 
-def _keep_every_loss() -> None:
+def _keep_every_warning() -> None:
     from nicodec.alternatives import PoorFitWarning
     from nicodec.media import LossyConversionWarning
 

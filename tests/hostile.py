@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 
 from kodak_eval.screens import bayer, halftone
@@ -41,6 +40,8 @@ def hostile_pictures() -> Iterator[Hostile]:
     """All pictures of the set, the same every time."""
     for name, pixels in whole_pictures().items():
         yield Hostile(name, pixels)
+    import skimage.data  # of the evaluation extra
+
     photograph = skimage.data.coffee()[:PATCHED_HEIGHT, 100 : 100 + PATCHED_WIDTH]
     for name, pixels in patches().items():
         patched = photograph.copy()
@@ -58,6 +59,8 @@ def far_from_patch() -> np.ndarray:
 
 def whole_pictures() -> dict[str, np.ndarray]:
     """Pictures that are hostile all over."""
+    import skimage.data
+
     random = np.random.default_rng(22)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     found: dict[str, np.ndarray] = {}
@@ -90,6 +93,8 @@ def whole_pictures() -> dict[str, np.ndarray]:
 
 def patches() -> dict[str, np.ndarray]:
     """One of each kind, of the size of a patched photograph."""
+    import skimage.data
+
     random = np.random.default_rng(23)
     height, width = PATCHED_HEIGHT, PATCHED_WIDTH
     rows, columns = np.mgrid[:height, :width]

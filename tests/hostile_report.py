@@ -16,8 +16,6 @@ from PIL import Image, ImageFile
 import nicodec
 from tests.hostile import Hostile, far_from_patch, hostile_pictures
 
-ImageFile.MAXBLOCK = 2**24  # or an optimised JPEG of noise does not fit
-
 JPEG_SLACK, PNG_SHARE, PATCH_SLACK, FALL = 0.5, 1.1, 0.3, 0.1
 """How much worse than JPEG in dB, bytes over PNG's, dB far from a patch, dB at a higher quality, a picture may be."""
 
@@ -107,6 +105,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pictures whose name holds this")
     parser.add_argument("--qualities", default="5,25,50,75,95")
     given = parser.parse_args()
+    ImageFile.MAXBLOCK = 2**24  # or an optimised JPEG of noise does not fit
     qualities = [float(q) for q in given.qualities.split(",")]
     broken: list[str] = []
     for picture in hostile_pictures():

@@ -84,6 +84,7 @@ def test_every_setting_decodes_every_other(codec: LatentCodec, quality: int, cha
 
 @pytest.mark.parametrize("name", ["noise-colour", "zone-plate", "checkers-1px-255"])
 def test_plain_areas_are_the_same_in_every_setting(codec: LatentCodec, name: str) -> None:
+    pytest.importorskip("skimage", reason="the set is drawn from the evaluation extra's photographs")
     x, q = torch.from_numpy(whole_pictures()[name]).permute(2, 0, 1)[None].float() / 255, torch.tensor([120])
     for written in ("one thread", "bfloat16"):
         with setting(**SETTINGS[written]):

@@ -15,7 +15,7 @@ from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.base import PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.refinement import refine
-from nicodec.codecs.safe_way import Plan, plan_areas
+from nicodec.codecs.safe_way import plan_areas, write_planned
 from nicodec.entropy.coder import Coder, LeastCost, RateEstimator, Replay, Stream, StreamDecoder, StreamEncoder
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
@@ -123,52 +123,23 @@ class LatentCodec(PictureCodec):
         self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
-        thorough = options.effort >= EFFORT_THOROUGH
+        thorough, steps = options.effort >= EFFORT_THOROUGH, REFINEMENT.get(options.effort, 0)
         pairs = zip(torch.split(x, 1), torch.split(quality, 1), strict=True)
         plans = [plan_areas(self, picture, each, thorough=thorough) for picture, each in pairs]
         streams = [plan.stream for plan in plans]
-        again = [n for n, stream in enumerate(streams) if stream is None or options.effort in REFINEMENT]
+        again = [n for n, stream in enumerate(streams) if stream is None or steps]
         if again:
-            written = self._encode_planned(x[again], [plans[n] for n in again], quality[again], options, watch)
-            for n, stream in zip(again, written, strict=True):
+            coder = StreamEncoder(len(again))
+
+            def own(inner: Coder, seen: Tensor, qualities: Tensor) -> Coder:
+                if steps:
+                    return Replay(inner, self._refined(seen, qualities, steps, watch))
+                return LeastCost(inner) if thorough else inner
+
+            write_planned(self, coder, x[again], [plans[n] for n in again], quality[again], own, fit=thorough)
+            for n, stream in zip(again, coder.finish(), strict=True):
                 streams[n] = stream
         return [(stream,) for stream in streams if stream is not None]
-
-    def _encode_planned(
-        self, x: Tensor, plans: Sequence[Plan], quality: Tensor, options: Any, watch: Watch | None
-    ) -> list[Stream]:
-        """The streams of pictures whose plans are made."""
-        coder = StreamEncoder(len(x))
-        for writer, plan in zip(coder.pictures, plans, strict=True):
-            PlainAreas.code(writer, plan.areas, (x.shape[2], x.shape[3]))
-        own = [n for n, plan in enumerate(plans) if not plan.areas.cover_all]
-        if own:
-            self._encode_own(coder.part(own), x[own], [plans[n] for n in own], quality[own], options, watch)
-        return coder.finish()
-
-    def _encode_own(
-        self,
-        coder: StreamEncoder,
-        x: Tensor,
-        plans: Sequence[Plan],
-        quality: Tensor,
-        options: Any,
-        watch: Watch | None,
-    ) -> None:
-        """Write the codec's symbols of pictures, and the residual of their areas."""
-        size, seen = (x.shape[2], x.shape[3]), torch.cat([plan.x for plan in plans])
-        thorough, steps = options.effort >= EFFORT_THOROUGH, REFINEMENT.get(options.effort, 0)
-        if steps:
-            symbols = self._refined(seen, quality, steps, watch)
-            latents = self.code_latents(Replay(coder, symbols), None, size, quality)
-        else:
-            latents = self.code_latents(LeastCost(coder) if thorough else coder, seen, size, quality)
-        filters = self.code_filters(coder.pictures, seen, latents, quality, fit=thorough)
-        for number, (writer, plan) in enumerate(zip(coder.pictures, plans, strict=True)):
-            if plan.areas.have_residual:
-                one = slice(number, number + 1)
-                x_hat = self.synthesise(latents[one], quality[one], [filters[number]]).float()
-                plan.areas.code_residual(writer, x[number], x_hat[0], float(self.rate_weight(quality[one])))
 
     def _refined(self, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
         """Symbols of every call of the traversal, (B, ...); each picture is refined for itself."""

@@ -7,7 +7,7 @@ the other, and what costs least in all is taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from nicodec.areas.lossless import encode_lossless, is_available
 from nicodec.areas.plain import LATENT, LOSSLESS, RESIDUAL, Pixels, PlainAreas
 from nicodec.areas.residual import AREA, coefficients_of, step_of, with_dead_zone
-from nicodec.entropy.coder import Coder, LeastCost, PictureWriter, Stream
+from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamEncoder
 from nicodec.entropy.priors import Prior
 
 FILLED = 3
@@ -182,6 +182,53 @@ def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool =
     return trials[best].plan
 
 
+def write_planned(
+    codec: Traversal,
+    coder: StreamEncoder,
+    x: Tensor,
+    plans: Sequence[Plan],
+    quality: Tensor,
+    own: Callable[[Coder, Tensor, Tensor], Coder],
+    *,
+    fit: bool,
+    show: bool = False,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Write pictures as their plans say: the areas, the codec's own symbols, its filters, the residuals.
+
+    Args:
+        codec: the codec, in evaluation mode.
+        coder: writes a stream for each.
+        x: (B, 3, H, W) in [0, 1].
+        plans: theirs.
+        quality: (B,), half steps.
+        own: gives what the codec's own symbols are handed to, of a coder, what the codec sees, and its qualities.
+        fit: whether filters are fitted.
+        show: whether the codec's own pictures are wanted where no residual needs them.
+
+    Returns:
+        Of each picture the codec's own, (1, 3, H, W), black where it was not wanted or nothing of it is seen, and
+        what `PlainAreas.lay_over` takes.
+
+    """
+    size = (x.shape[2], x.shape[3])
+    for writer, plan in zip(coder.pictures, plans, strict=True):
+        PlainAreas.code(writer, plan.areas, size)
+    found: list[tuple[Tensor, Tensor | None]] = [(torch.zeros_like(x[:1]), None)] * len(plans)
+    places = [n for n, plan in enumerate(plans) if not plan.areas.cover_all]
+    if not places:
+        return found
+    part, seen, qualities = coder.part(places), torch.cat([plans[n].x for n in places]), quality[places]
+    latents = codec.code_latents(own(part, seen, qualities), seen, size, qualities)
+    filters = codec.code_filters(part.pictures, seen, latents, qualities, fit=fit)
+    for number, place in enumerate(places):
+        areas, one = plans[place].areas, slice(number, number + 1)
+        if show or areas.have_residual:
+            x_hat = codec.synthesise(latents[one], qualities[one], [filters[number]]).float()
+            rate_weight = float(codec.rate_weight(qualities[one]))
+            found[place] = x_hat, areas.code_residual(part.pictures[number], x[place], x_hat[0], rate_weight)
+    return found
+
+
 def _near_best(found: Sequence[tuple[float, float]]) -> int:
     """The place of the least error among (cost, error) that cost nearly the least.
 
@@ -192,11 +239,11 @@ def _near_best(found: Sequence[tuple[float, float]]) -> int:
 
 
 class _BitsMap(Coder):
-    """Hands all to another coder, and notes where its bits go."""
+    """Hands all to another coder, and adds its bits to a map where they go."""
 
-    def __init__(self, inner: Coder, shape: tuple[int, int]) -> None:
+    def __init__(self, inner: Coder, bits: Tensor) -> None:
         self._inner = inner
-        self.bits = torch.zeros(shape)
+        self._bits = bits
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`."""
@@ -206,8 +253,8 @@ class _BitsMap(Coder):
         if coded is not None:
             bits = bits * coded
         each = bits.sum(1, keepdim=True).float()
-        mean = F.interpolate(each, size=self.bits.shape, mode="area")[0, 0].cpu()
-        self.bits += mean * (each.numel() / self.bits.numel())
+        mean = F.interpolate(each, size=self._bits.shape, mode="area")[0, 0].cpu()
+        self._bits += mean * (each.numel() / self._bits.numel())
         return symbols
 
 
@@ -216,26 +263,23 @@ def _try(codec: Traversal, x: Tensor, proposal: _Proposal, quality: Tensor, thor
     mode = proposal.mode
     seen = _filled(x, (mode == LOSSLESS) | (mode == FILLED))
     plan = Plan(PlainAreas.of(torch.where(mode == FILLED, RESIDUAL, mode), proposal.pixels), seen)
-    size, rate_weight = (x.shape[2], x.shape[3]), float(codec.rate_weight(quality))
-    writer = PictureWriter()
-    own = _BitsMap(LeastCost(writer) if thorough else writer, (mode.shape[0], mode.shape[1]))
-    PlainAreas.code(writer, plan.areas, size)
-    x_hat = torch.zeros_like(x)
-    if not plan.areas.cover_all:
-        latents = codec.code_latents(own, seen, size, quality)
-        filters = codec.code_filters([writer], seen, latents, quality, fit=thorough)
-        x_hat = codec.synthesise(latents, quality, filters).float()
-    residual = plan.areas.code_residual(writer, x[0], x_hat[0], rate_weight)
+    bits = torch.zeros(mode.shape)
+
+    def own(inner: Coder, seen: Tensor, quality: Tensor) -> Coder:
+        return _BitsMap(LeastCost(inner) if thorough else inner, bits)
+
+    coder, rate_weight = StreamEncoder(), float(codec.rate_weight(quality))
+    ((x_hat, residual),) = write_planned(codec, coder, x, [plan], quality, own, fit=thorough, show=True)
     shown = plan.areas.lay_over(x_hat[0], residual, rate_weight)
     error = rate_weight * _errors(x[0], shown)
-    cost = own.bits + error
+    cost = bits + error
     if residual is not None:
         cost[mode >= RESIDUAL] += _residual_bits(residual)
     if plan.areas.tiles:
         cost[mode == LOSSLESS] += 8 * sum(map(len, plan.areas.tiles)) / (mode == LOSSLESS).sum()
-    stream = writer.finish()
+    (stream,) = coder.finish()
     whole = float(error.sum())
-    return _Trial(proposal, replace(plan, stream=stream), own.bits, cost, 8 * len(stream.data) + whole, whole), x_hat
+    return _Trial(proposal, replace(plan, stream=stream), bits, cost, 8 * len(stream.data) + whole, whole), x_hat
 
 
 def _residual_bits(symbols: Tensor) -> Tensor:
@@ -308,6 +352,8 @@ def _modes(costs: Tensor) -> list[Tensor]:
 def _lossless_bits(pixels: Pixels, drawn: Tensor) -> Tensor:
     """An estimate of each area's share in the bits without loss of them all; infinite where it is not tried."""
     found = torch.full(drawn.shape, torch.inf)
+    if not drawn.any():
+        return found
     for row, column in drawn.nonzero().tolist():
         found[row, column] = 8 * len(encode_lossless(_area_of(pixels, row, column), fast=True))
     together = 8 * sum(map(len, PlainAreas.of(torch.where(drawn, LOSSLESS, LATENT), pixels, fast=True).tiles))

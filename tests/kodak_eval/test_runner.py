@@ -1,11 +1,12 @@
 """The runner: cached by content, going on after an interruption, and never ended by one picture."""
 
 import dataclasses
+import math
 
 import pytest
 
 from kodak_eval import runner
-from kodak_eval.averages import average
+from kodak_eval.averages import EQUAL_DB, average
 from kodak_eval.cache import Cache
 
 from .rounding_codec import Rounding
@@ -104,6 +105,14 @@ def test_lossless_points_are_left_out_of_the_curve(dataset, tmp_path):
     measurements = runner.run(runner.plan(dataset, [codec], ["psnr"]), tmp_path, processes=1)
     (curve,) = average("psnr", [codec], measurements).curves
     assert curve.settings == (96, 24)
+
+
+def test_equal_pictures_count_in_the_mean(dataset, tmp_path):
+    codec = Rounding(settings=(24,))
+    first, *others = runner.run(runner.plan(dataset, [codec], ["psnr"]), tmp_path, processes=1)
+    equal = dataclasses.replace(first, values={"psnr": math.inf})
+    (curve,) = average("psnr", [codec], [equal, *others]).curves
+    assert curve.qualities[0] == pytest.approx((EQUAL_DB + sum(m.values["psnr"] for m in others)) / (1 + len(others)))
 
 
 def test_processes_give_the_same_results_and_a_dying_one_costs_its_job_only(dataset, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,19 @@ def test_qualities_are_drawn_from_all_of_the_range() -> None:
 
 def test_loss_is_lambda_distortion_plus_rate() -> None:
     x, x_hat = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.1)
-    weight = torch.tensor([0.01, 0.02])
+    weight = torch.tensor([0.001, 0.002])
     loss, bpp, mse = rate_distortion(x, x_hat, torch.tensor([64.0, 128.0]), weight, 0.0)
     assert bpp.tolist() == [1, 2]
     assert mse.tolist() == pytest.approx([0.01, 0.01])
-    assert float(loss) == pytest.approx((6.5025 + 1 + 13.005 + 2) / 2, rel=1e-4)
+    assert float(loss) == pytest.approx((0.65025 + 1 + 1.3005 + 2) / 2, rel=1e-4)
+
+
+def test_large_losses_count_by_their_logarithm() -> None:
+    x, x_hat = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.1)
+    weight = torch.tensor([0.01, 0.02])
+    loss, _, _ = rate_distortion(x, x_hat, torch.tensor([64.0, 128.0]), weight, 0.0)
+    expected = (8 + 4 * math.log(7.5025 / 4) + 4 * math.log(15.005 / 4)) / 2
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
 def test_rates_warm_up_and_fall() -> None:
