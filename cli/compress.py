@@ -177,8 +177,10 @@ def compress(
     from nicodec_cli.clips import are_clips, is_for_clips, parse_bitrate, refuse_goals_of_other_medium
     from nicodec_cli.tasks import plan
 
+    for_clips = None  # asking the model loads torch
     if codec is None:
-        codec = DEFAULT_CLIP_CODEC if are_clips(inputs) else DEFAULT_CODEC
+        for_clips = are_clips(inputs)
+        codec = DEFAULT_CLIP_CODEC if for_clips else DEFAULT_CODEC
     request = Request(
         quality=options.check_quality(quality),
         bpp=_positive("--bpp", bpp),
@@ -227,7 +229,7 @@ def compress(
         quiet=quiet,
         cluster=cluster,
         pixels=_pixels,
-        bar=not is_for_clips(codec),
+        bar=not (is_for_clips(codec) if for_clips is None else for_clips),
         remedies=REMEDIES,
     )
     raise typer.Exit(code)

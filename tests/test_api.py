@@ -103,9 +103,8 @@ def test_targets_are_kept(model: Model, target: dict[str, float]) -> None:
     data = model.compress(picture, **target)
     quality = nicodec.info(data).quality
     if "psnr" in target:
-        assert psnr(np.asarray(model.decompress(data)), picture) >= target["psnr"]
-        below = model.compress(picture, quality - 2)  # a search tries few qualities
-        assert psnr(np.asarray(model.decompress(below)), picture) < target["psnr"]
+        reached = psnr(np.asarray(model.decompress(data)), picture)
+        assert target["psnr"] <= reached < target["psnr"] + 0.2  # a search tries few qualities
     else:
         limit = target.get("max_bytes") or target["bpp"] * 192 * 256 / 8
         assert len(data) <= limit < len(model.compress(picture, quality + 0.5))
