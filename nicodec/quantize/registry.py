@@ -9,13 +9,43 @@ import dataclasses
 from collections.abc import Mapping
 
 from nicodec.errors import InputError
+from nicodec.quantize.affine import AffineSettings
 from nicodec.quantize.base import Settings
+from nicodec.quantize.bsq import SphereSettings
+from nicodec.quantize.fsq import FiniteSettings
+from nicodec.quantize.gaussian import GaussianSettings
+from nicodec.quantize.gumbel import GumbelSettings
+from nicodec.quantize.ibq import IndexSettings
+from nicodec.quantize.lattice import LatticeSettings
+from nicodec.quantize.leech import LeechSettings
+from nicodec.quantize.lfq import SignSettings
+from nicodec.quantize.optvq import TransportSettings
+from nicodec.quantize.orthogonal import OrthogonalSettings
+from nicodec.quantize.product import ProductSettings
+from nicodec.quantize.projected import ProjectedSettings
 from nicodec.quantize.residual import ResidualSettings
+from nicodec.quantize.simvq import SimSettings
 from nicodec.quantize.vector import VectorSettings
+from nicodec.quantize.wae import WassersteinSettings
 
 QUANTISERS: dict[str, type[Settings]] = {
+    "affine": AffineSettings,
+    "bsq": SphereSettings,
+    "fsq": FiniteSettings,
+    "gaussian": GaussianSettings,
+    "gumbel": GumbelSettings,
+    "ibq": IndexSettings,
+    "lattice": LatticeSettings,
+    "leech": LeechSettings,
+    "lfq": SignSettings,
+    "optvq": TransportSettings,
+    "orthogonal": OrthogonalSettings,
+    "product": ProductSettings,
+    "projected": ProjectedSettings,
     "residual": ResidualSettings,
+    "simvq": SimSettings,
     "vq": VectorSettings,
+    "wae": WassersteinSettings,
 }
 """By name, the settings that build it."""
 

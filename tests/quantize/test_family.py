@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
 
 from nicodec.errors import InputError
+from nicodec.quantize.affine import AffineSettings
 from nicodec.quantize.base import Quantiser, Settings
+from nicodec.quantize.bsq import SphereSettings
+from nicodec.quantize.fsq import FiniteSettings
+from nicodec.quantize.gaussian import GaussianSettings
+from nicodec.quantize.gumbel import GumbelSettings
+from nicodec.quantize.ibq import IndexSettings
+from nicodec.quantize.lattice import LatticeSettings
+from nicodec.quantize.leech import LeechSettings
+from nicodec.quantize.lfq import SignSettings
+from nicodec.quantize.optvq import TransportSettings
+from nicodec.quantize.orthogonal import OrthogonalSettings
+from nicodec.quantize.product import ProductSettings
+from nicodec.quantize.projected import ProjectedSettings
 from nicodec.quantize.registry import QUANTISERS, settings_of
 from nicodec.quantize.residual import ResidualSettings
+from nicodec.quantize.simvq import SimSettings
 from nicodec.quantize.vector import VectorSettings
+from nicodec.quantize.wae import WassersteinSettings
 
 CHANNELS = 24
 
 SETTINGS: dict[str, Settings] = {
+    "affine": AffineSettings(codes=64),
+    "bsq": ProjectedSettings(SphereSettings(), 8),
+    "fsq": ProjectedSettings(FiniteSettings((8, 5, 4)), 3),
+    "gaussian": GaussianSettings(codes=256),
+    "gumbel": GumbelSettings(codes=64),
+    "ibq": IndexSettings(codes=64),
+    "lattice": ProjectedSettings(LatticeSettings((8, 5, 4)), 3),
+    "leech": ProjectedSettings(LeechSettings(), 24),
+    "lfq": ProjectedSettings(SignSettings(group=5), 8),
+    "optvq": TransportSettings(codes=64),
+    "optvq, cross-entropy": TransportSettings(codes=64, cross_entropy=True),
+    "orthogonal": OrthogonalSettings(codes=64),
+    "product": ProductSettings(GumbelSettings(codes=16), groups=3),
+    "product, nested": ProductSettings(VectorSettings(codes=16), groups=3, drop=0.3),
+    "simvq": SimSettings(codes=64),
     "vq": VectorSettings(codes=64),
     "vq, averaged": VectorSettings(codes=64, decay=0.9),
     "vq, rotated": VectorSettings(codes=64, rotation=True),
     "residual": ResidualSettings(stage=VectorSettings(codes=16), stages=3),
     "residual, scaled and dropped": ResidualSettings(stage=VectorSettings(codes=16), stages=3, scaled=True, drop=0.5),
+    "residual, of scalars": ResidualSettings(stage=ProjectedSettings(FiniteSettings((4, 4)), 2), stages=2),
+    "wae": WassersteinSettings(codes=64),
 }
 """Small ones of every kind."""
 
 
 @pytest.fixture(params=SETTINGS)
-def quantiser(request: pytest.FixtureRequest) -> Quantiser:
+def settings(request: pytest.FixtureRequest) -> Settings:
+    return SETTINGS[request.param]
+
+
+@pytest.fixture
+def quantiser(settings: Settings) -> Quantiser:
     torch.manual_seed(0)
-    return SETTINGS[request.param].build(CHANNELS)
+    return settings.build(CHANNELS)
 
 
 def features(batch: int = 2, side: int = 12, seed: int = 1) -> torch.Tensor:
@@ -43,7 +82,18 @@ def rows(batch: int = 8) -> torch.Tensor:
 
 
 def test_every_kind_is_tried_here() -> None:
-    assert {type(each) for each in SETTINGS.values()} == set(QUANTISERS.values())
+    tried = {type(each) for each in SETTINGS.values()}
+    tried |= {type(each.inner) for each in SETTINGS.values() if isinstance(each, ProjectedSettings)}
+    assert tried == set(QUANTISERS.values())
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """So small that threads cost more than they bring."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_shapes_and_ranges(quantiser: Quantiser) -> None:
@@ -113,13 +163,13 @@ def test_it_runs_in_float32_within_bfloat16(quantiser: Quantiser) -> None:
 def test_a_toy_autoencoder_trains(quantiser: Quantiser) -> None:
     torch.manual_seed(3)
     encoder, decoder = nn.Conv2d(12, CHANNELS, 1), nn.Conv2d(CHANNELS, 12, 1)
-    source = torch.randn(64, 12, 8, 8) * torch.linspace(2, 0.1, 12)[:, None, None]
+    source = torch.randn(32, 12, 8, 8) * torch.linspace(2, 0.1, 12)[:, None, None]
     quantiser.start(encoder(source).detach().movedim(1, -1).reshape(-1, CHANNELS))
     parameters = [p for part in (encoder, quantiser, decoder) for p in part.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, 3e-3)
     distortions = []
     for step in range(80):
-        x = source[step % 4 * 16 :][:16]
+        x = source[step % 4 * 8 :][:8]
         found = quantiser(encoder(x))
         distortion = (decoder(found.features) - x).square().mean()
         optimiser.zero_grad()
@@ -134,13 +184,13 @@ def test_a_toy_autoencoder_trains(quantiser: Quantiser) -> None:
     assert (decoded - source).square().mean() < 0.8 * source.square().mean()
 
 
-def test_weights_are_enough_to_decode(quantiser: Quantiser) -> None:
+def test_weights_are_enough_to_decode(quantiser: Quantiser, settings: Settings) -> None:
     quantiser.start(rows())
     quantiser.train()
     quantiser(features())
     quantiser.after_step()
     quantiser.eval()
-    other = SETTINGS[next(name for name, each in SETTINGS.items() if each == quantiser.settings)].build(CHANNELS)
+    other = settings.build(CHANNELS)
     other.load_state_dict(quantiser.state_dict())
     other.eval()
     indices = quantiser.indices(features())
