@@ -177,8 +177,8 @@ def octad_places() -> Tensor:
 def leech_vectors() -> Tensor:
     """The shortest vectors of the Leech lattice times √8, (196560, 24), int8, in the order of the docstring.
 
-    The signs on an octad are the bits of a number below 128, the eighth is of parity; of the second kind, words change
-    fastest; pairs are in the order of their places, with signs ++, +−, −+, −−.
+    The signs on an octad are the bits of a number below 128, the eighth is of parity; of the second kind, words
+    change fastest; pairs are in the order of their places, with signs ++, +−, −+, −−.
     """
     places = octad_places()
     bits = torch.tensor([[number >> place & 1 for place in range(7)] for number in range(128)])
