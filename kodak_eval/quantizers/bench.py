@@ -10,7 +10,7 @@ from pathlib import Path
 from kodak_eval.errors import EvaluationError
 from kodak_eval.quantizers.entries import BITS, ENTRIES, Entry, entry_of
 from kodak_eval.quantizers.features import Say, load_features
-from kodak_eval.quantizers.training import Result, run
+from kodak_eval.quantizers.training import Result, run, warm_up
 from nicodec.media.files import write_atomically
 
 RESULTS = "results.jsonl"
@@ -73,6 +73,7 @@ def bench(request: Request, say: Say) -> list[Result]:
     path = request.output / RESULTS
     done = {_key(result): result for result in read_results(path)}
     jobs = list(_jobs(request, entries))
+    warm_up(features)
     found = []
     for number, (entry, bits, seed) in enumerate(jobs, 1):
         key = (entry.name, bits, seed, request.seconds, features.name)

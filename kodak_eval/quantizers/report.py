@@ -17,10 +17,10 @@ COLUMNS = ("quantiser", "bits", "MSE %", "Gaussian %", "gap dB", "spread", "entr
 
 EXPLAINED = """\
 MSE and what a Gaussian source of the same covariance allows at these bits (reverse water-filling), as shares of the
-features' variance; the gap between them, and how far the seeds lie apart in it; entropy of the indices, a static table
-each, by their frequencies among the test rows (of which no more than log2 of their number can show); codes met
-among the test rows, as a share of what even use would bring; steps of training in the time; rows a second, one thread;
-what a decoder stores."""
+features' variance; the gap between them, and how far the seeds lie apart in it; entropy of the indices, a static
+table each, by their frequencies among the test rows (with Miller's correction for their number; far more codes than
+rows still seem to have less); codes met among the test rows, as a share of what even use would bring; steps of
+training in the time; rows a second, one thread; what a decoder stores."""
 
 
 def by_gap(results: Sequence[Result], nominal: int) -> list[list[Result]]:

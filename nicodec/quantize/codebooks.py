@@ -13,6 +13,9 @@ from nicodec.quantize.base import first_workers, parts_of
 DISTANCES = 2**25
 """Numbers of the largest table of distances that is made at a time (128 MiB)."""
 
+ROWS_A_CODE = 64
+"""More rows than that, for each code, are not looked at by k-means."""
+
 FLAT_CODES = 512
 """More codes than that are found by k-means within the clusters of k-means."""
 
@@ -72,6 +75,8 @@ def k_means(rows: Tensor, codes: int, rounds: int = 10) -> Tensor:
     if len(rows) == 0:
         raise InputError("k-means of no features: give at least one picture")
     rows = rows.detach().float()
+    if len(rows) > ROWS_A_CODE * codes:
+        rows = rows[torch.randperm(len(rows), device=rows.device)[: ROWS_A_CODE * codes]]
     if len(rows) < codes:
         spread = rows.std(0, correction=0) if len(rows) > 1 else torch.ones_like(rows[0])
         repeats = rows[torch.randint(len(rows), (codes - len(rows),), device=rows.device)]
@@ -79,7 +84,7 @@ def k_means(rows: Tensor, codes: int, rounds: int = 10) -> Tensor:
     if codes <= FLAT_CODES:
         return _lloyd(rows, codes, rounds)
     clusters = math.isqrt(codes)
-    chosen = nearest(rows, _lloyd(rows, clusters, rounds))
+    chosen = nearest(rows, k_means(rows, clusters, rounds))
     counts = torch.bincount(chosen, minlength=clusters)
     found = []
     for cluster, share in enumerate(_shares(counts.tolist(), codes)):
@@ -90,8 +95,12 @@ def k_means(rows: Tensor, codes: int, rounds: int = 10) -> Tensor:
 
 def _lloyd(rows: Tensor, codes: int, rounds: int) -> Tensor:
     found = rows[torch.randperm(len(rows), device=rows.device)[:codes]].clone()
+    before = None
     for _ in range(rounds):
         chosen = nearest(rows, found)
+        if before is not None and torch.equal(chosen, before):
+            break
+        before = chosen
         counts, sums = counts_and_sums(rows, chosen, codes)
         found = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], found)
         empty = (counts == 0).nonzero()[:, 0]
