@@ -25,7 +25,7 @@ from nicodec.quantize.gaussian import water_level
 
 HIDDEN, BATCH = 64, 512
 
-RATE = 2e-3
+RATE = 1e-3
 """Adam's; it falls to nothing by a cosine of the time spent."""
 
 DECODING_SECONDS = 0.1

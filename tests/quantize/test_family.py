@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -86,15 +84,6 @@ def test_every_kind_is_tried_here() -> None:
     tried = {type(each) for each in SETTINGS.values()}
     tried |= {type(each.inner) for each in SETTINGS.values() if isinstance(each, ProjectedSettings)}
     assert tried == set(QUANTISERS.values())
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """So small that threads cost more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_shapes_and_ranges(quantiser: Quantiser) -> None:
