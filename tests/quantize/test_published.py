@@ -28,17 +28,17 @@ def source(count: int, seed: int) -> torch.Tensor:
 
 
 def used_after(settings: Settings, steps: int, rate: float) -> float:
-    """Codes that 2048 rows meet after a training of the codes alone, without a start from features; as a share."""
+    """Codes that 1024 rows meet after a training of the codes alone, without a start from features; as a share."""
     torch.manual_seed(0)
     quantiser = settings.build(8)
     optimiser = torch.optim.Adam([p for p in quantiser.parameters() if p.requires_grad], rate)
     for step in range(steps):
-        found = quantiser(source(256, step))
+        found = quantiser(source(128, step))
         optimiser.zero_grad()
-        (found.loss + (found.features - source(256, step)).square().mean()).backward()
+        (found.loss + (found.features - source(128, step)).square().mean()).backward()
         optimiser.step()
         quantiser.after_step()
-    return len(quantiser.eval().indices(source(2048, 999)).unique()) / 2048
+    return len(quantiser.eval().indices(source(1024, 999)).unique()) / 1024
 
 
 def test_a_plain_codebook_of_65536_collapses() -> None:
