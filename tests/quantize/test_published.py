@@ -59,7 +59,7 @@ def test_dead_codes_of_a_small_codebook_come_back() -> None:
     def share(revive: bool) -> float:
         torch.manual_seed(0)
         quantiser = VectorSettings(256, revive=revive, decay=0.9).build(8)
-        for step in range(150):
+        for step in range(300):
             quantiser(source(512, step))
             quantiser.after_step()
         return len(quantiser.eval().indices(source(4096, 999)).unique()) / 256
@@ -199,7 +199,7 @@ def test_averages_follow_the_features() -> None:
     quantiser = VectorSettings(4, decay=0.9).build(2)
     centres = torch.tensor([[5.0, 5], [5, -5], [-5, 5], [-5, -5]])
     x = (centres.repeat(64, 1) + 0.1 * torch.randn(256, 2))[:, :, None, None]
-    quantiser.start(x[:, :, 0, 0])
+    quantiser.start(centres)
     for _ in range(60):
         quantiser(x + 0.5)
         quantiser.after_step()
