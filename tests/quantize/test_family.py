@@ -153,13 +153,13 @@ def test_it_runs_in_float32_within_bfloat16(quantiser: Quantiser) -> None:
 def test_a_toy_autoencoder_trains(quantiser: Quantiser) -> None:
     torch.manual_seed(3)
     encoder, decoder = nn.Conv2d(12, CHANNELS, 1), nn.Conv2d(CHANNELS, 12, 1)
-    source = torch.randn(32, 12, 8, 8) * torch.linspace(2, 0.1, 12)[:, None, None]
+    source = torch.randn(16, 12, 8, 8) * torch.linspace(2, 0.1, 12)[:, None, None]
     quantiser.start(encoder(source).detach().movedim(1, -1).reshape(-1, CHANNELS))
     parameters = [p for part in (encoder, quantiser, decoder) for p in part.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, 3e-3)
     distortions = []
     for step in range(80):
-        x = source[step % 4 * 8 :][:8]
+        x = source[step % 4 * 4 :][:4]
         found = quantiser(encoder(x))
         distortion = (decoder(found.features) - x).square().mean()
         optimiser.zero_grad()
