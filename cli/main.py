@@ -46,10 +46,18 @@ def _evaluate(arguments: Sequence[str]) -> Callable[..., None]:
     return evaluate
 
 
+def _bench(arguments: Sequence[str]) -> Callable[..., None]:
+    try:
+        from nicodec_cli.bench import bench
+    except ModuleNotFoundError as error:
+        raise console.missing_package(error.name or str(error), "eval") from error
+    return bench
+
+
 class Commands(PlainGroup):
     """The commands of nicodec."""
 
-    later = {"compress": _compress, "eval": _evaluate}  # noqa: RUF012 - see `PlainGroup`
+    later = {"compress": _compress, "eval": _evaluate, "bench": _bench}  # noqa: RUF012 - see `PlainGroup`
 
 
 # rich_markup_mode: importing and drawing rich would take longer than all else that `--help` does.
@@ -109,6 +117,11 @@ app.command(cls=PlainCommand)(demo)
 @app.command("eval")
 def evaluate_later() -> None:
     """Measure codecs on a set of pictures."""
+
+
+@app.command("bench")
+def bench_later() -> None:
+    """Compare parts of codecs: quantisers."""
 
 
 def run(arguments: list[str]) -> int:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["compress", "decompress", "info", "play", "models", "train", "demo", "eval"]
+COMMANDS = ["compress", "decompress", "info", "play", "models", "train", "demo", "eval", "bench"]
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_is_for_people(run, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
-    if command == "eval":
+    if command in ("eval", "bench"):
         pytest.importorskip("matplotlib")
     result = run(*filter(None, [command]), "--help")
     text = result.out.decode()
@@ -24,7 +24,7 @@ def test_help_is_for_people(run, monkeypatch, command):
 
 
 def test_sizes_are_bytes(run):
-    for command in COMMANDS[:-1]:
+    for command in COMMANDS[:-2]:
         for line in run(command, "--help").out.decode().splitlines():
             assert "size" not in line.lower() or "--size" in line or "same size" in line, line
 
