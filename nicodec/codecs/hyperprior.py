@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.tiled import TiledCodec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
@@ -95,7 +95,7 @@ class HyperpriorConfig:
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
 
 
-class Hyperprior(LatentCodec):
+class Hyperprior(TiledCodec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
@@ -138,10 +138,10 @@ class Hyperprior(LatentCodec):
 
     # The one traversal
 
-    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """See `LatentCodec.code_latents`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
+    def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `TiledCodec.code_analysed`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
-        y = None if x is None else self.analyse(x, quality) * gain
+        y = None if y is None else y * gain
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
 
         height, width = size[0] // 16, size[1] // 16
@@ -231,10 +231,17 @@ class Hyperprior(LatentCodec):
 
     # Transforms
 
-    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Latents (B, latents, H/16, W/16) of pictures (B, 3, H, W)."""
+    @property
+    def reach(self) -> tuple[int, int]:
+        """See `TiledCodec.reach`."""
         fine, coarse = self.config.analysis_blocks
-        return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=coarse + -(-fine // 2))
+        synthesis_coarse, synthesis_fine = self.config.synthesis_blocks
+        filtered = self.adaptive_filter is not None
+        return coarse + -(-fine // 2), synthesis_coarse + -(-synthesis_fine // 2) + filtered
+
+    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
+        """See `TiledCodec.analyse`."""
+        return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=self.reach[0])
 
     def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
         h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
