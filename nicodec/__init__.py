@@ -62,6 +62,8 @@ class Info:
         file_bytes: bytes of the file.
         bpp: bits of the whole file over pixels.
         sections: bytes of each part of the file.
+        tiles: parts that are coded each for itself: 1, of a large picture more.
+        packets: packets of the file; 0: it has one stream.
 
     """
 
@@ -75,6 +77,8 @@ class Info:
     file_bytes: int
     bpp: float
     sections: dict[str, int]
+    tiles: int
+    packets: int
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
@@ -218,6 +222,8 @@ def info(data: Any) -> Info | VideoInfo:
         file_bytes=len(raw),
         bpp=8 * len(raw) / (header.width * header.height),
         sections=parsed.sizes,
+        tiles=max(1, sum(packet.type == container.PacketType.PIECE for packet in stored.packets)),
+        packets=stored.packet_count,
     )
 
 
