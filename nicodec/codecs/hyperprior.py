@@ -197,26 +197,35 @@ class Hyperprior(TiledCodec):
         return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
     def code_filters(
-        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+        self,
+        coders: Sequence[Coder],
+        x: Tensor | None,
+        latents: Tensor,
+        quality: Tensor,
+        *,
+        fit: bool = True,
+        quick: bool = False,
     ) -> list[Tensor | None]:
-        """See `LatentCodec.code_filters`."""
+        """See `TiledCodec.code_filters`."""
         layer = self.adaptive_filter
         if layer is None:
             return [None] * len(latents)
         symbols: list[Tensor] | list[None] = [None] * len(latents)
         if x is not None:
             rest = [layer.at_rest()] * len(latents)
-            symbols = self._fitted(layer, x, latents, quality) if fit else rest
+            symbols = self._fitted(layer, x, latents, quality, quick) if fit else rest
         matrices: list[Tensor | None] = []
         for coder, own, half_steps in zip(coders, symbols, torch.split(quality, 1), strict=True):
             found = layer.code(coder, own)
             matrices.append(layer.matrix(found, half_steps) if found.any() else None)
         return matrices
 
-    def _fitted(self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor) -> list[Tensor]:
+    def _fitted(
+        self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor, quick: bool
+    ) -> list[Tensor]:
         """Symbols of each picture's filter; what they are fitted to is decoded at once."""
         count, _, height, width = latents.shape
-        areas = _fitted_areas(height, width)
+        areas = _fitted_areas(height, width, quick)
         seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
         qualities = quality if count == 1 else quality.repeat(len(areas))
         decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), qualities).float()
@@ -331,13 +340,13 @@ def _levelling(deviation: Tensor) -> Tensor:
     return factor / (factor * deviation).square().mean().sqrt()
 
 
-def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:
+def _fitted_areas(height: int, width: int, quick: bool) -> list[tuple[slice, slice]]:
     """What a filter is fitted to, in latents: all of a picture, or of a large one a square in each quarter."""
-    if height * width <= FITTED_LATENTS:
+    if height * width <= FITTED_LATENTS // (4 if quick else 1):
         return [(slice(0, height), slice(0, width))]
 
     def two(side: int) -> list[slice]:
-        length = min(side, FITTED_SIDE)
+        length = min(side, FITTED_SIDE // (2 if quick else 1))
         starts = [min(max(0, middle - length // 2), side - length) for middle in (side // 4, side * 3 // 4)]
         return [slice(start, start + length) for start in starts]
 

@@ -24,6 +24,7 @@ from nicodec.codecs.tiling import Tiling
 from nicodec.codecs.window import PixelSource, Window, tensor_source
 from nicodec.entropy.coder import Coder, Stream, StreamDecoder
 from nicodec.errors import CorruptError
+from nicodec.memory import release_freed_memory
 
 LATENT_SIDE = 16
 """Pixels of a latent, a side."""
@@ -46,6 +47,19 @@ class TiledCodec(LatentCodec):
     @abstractmethod
     def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """Like `code_latents`, of what `analyse` gave."""
+
+    @abstractmethod
+    def code_filters(
+        self,
+        coders: Sequence[Coder],
+        x: Tensor | None,
+        latents: Tensor,
+        quality: Tensor,
+        *,
+        fit: bool = True,
+        quick: bool = False,
+    ) -> list[Tensor | None]:
+        """See `LatentCodec.code_filters`; `quick`: a part of the picture is looked at, as for each of many tiles."""
 
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`."""
@@ -78,6 +92,8 @@ class TiledCodec(LatentCodec):
             own = _share_of(watch, number, len(tiles))
             ((stream,),) = self.encode_with(codec, codec.inside.of(seen), quality, options, own)
             streams.append(stream)
+            del codec, seen
+            release_freed_memory()
             if own:
                 own(Progress(1.0, ""))
         return tuple(streams)
@@ -129,6 +145,7 @@ class TiledCodec(LatentCodec):
             yield part, None if tile is None else self._draw(tile, part, found, whole, quality)
             for near in [near for near in found if last_use[near] <= number]:
                 del found[near]
+            release_freed_memory()
 
     def _read_tile(self, stream: Stream, window: Window, quality: Tensor) -> _Tile:
         """All symbols of a tile."""
@@ -211,7 +228,7 @@ class _InContext:
         self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
     ) -> list[Tensor | None]:
         """See `LatentCodec.code_filters`."""
-        return self._codec.code_filters(coders, x, latents, quality, fit=fit)
+        return self._codec.code_filters(coders, x, latents, quality, fit=fit, quick=True)
 
     def synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None] | None = None) -> Tensor:
         """See `LatentCodec.synthesise`."""
