@@ -62,8 +62,8 @@ HYPER_HALF_WIDTH = 15
 """Hyper-latents beyond are escaped."""
 
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
-"""A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side; a tile
-of more than a quarter to squares of half the side."""
+"""A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
+a tile of more than a quarter, to squares of half the side."""
 
 DEVIATION_MIN = 0.15
 """Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""

@@ -30,7 +30,7 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
     def of(self, x: Tensor) -> Tensor:
-        """This part of (..., H, W)."""
+        """What lies in it of (..., H, W)."""
         return x[..., self.top : self.bottom, self.left : self.right]
 
     def meets(self, other: Window) -> bool:
