@@ -147,9 +147,7 @@ class LatentCodec(PictureCodec):
                 streams[n] = stream
         return [(stream,) for stream in streams if stream is not None]
 
-    def _refined(
-        self, codec: Traversal, x: Tensor, quality: Tensor, steps: int, watch: Watch | None
-    ) -> list[Tensor]:
+    def _refined(self, codec: Traversal, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
         """Symbols of every call of the traversal, (B, ...); each picture is refined for itself."""
         with torch.inference_mode(False):
             learner = copy.deepcopy(self).train()  # others may be using this codec meanwhile

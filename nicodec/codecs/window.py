@@ -57,9 +57,7 @@ class Window:
 
     def seen_from(self, other: Window) -> Window:
         """The same, counted from the corner of `other`."""
-        return Window(
-            self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left
-        )
+        return Window(self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left)
 
     def in_units(self, unit: int) -> Window:
         """What covers it, counted in squares of so many pixels."""
