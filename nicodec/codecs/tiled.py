@@ -134,7 +134,9 @@ class TiledCodec(LatentCodec):
 
         def read(number: int) -> _Tile | None:
             stream = streams[number]
-            return None if stream is None else self._read_tile(stream, tiles[number], quality)
+            tile = None if stream is None else self._read_tile(stream, tiles[number], quality)
+            release_freed_memory()
+            return tile
 
         found: dict[int, _Tile | None] = {}
         for number, part in shown.items():
