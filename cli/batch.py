@@ -170,7 +170,7 @@ def _attempt(work: Work, teller: Callable[[Task], Tell] | None, task: Task) -> _
 
 def _keep_every_warning() -> None:
     from nicodec.alternatives import PoorFitWarning
-    from nicodec.filling import DamageWarning
+    from nicodec.damage import DamageWarning
     from nicodec.media import LossyConversionWarning
 
     warnings.simplefilter("always", LossyConversionWarning)

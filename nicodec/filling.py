@@ -14,10 +14,6 @@ CELL = 32
 """Pixels of a side whose mean is one colour of the fill."""
 
 
-class DamageWarning(UserWarning):
-    """Parts of a damaged file are lost; the message says which."""
-
-
 def fill_smoothly(pixels: NDArray[np.uint8], lost: Sequence[Window]) -> None:
     """Continue a picture (H, W, C) smoothly into its lost windows, in place; grey where nothing is known."""
     height, width, channels = pixels.shape

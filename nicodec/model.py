@@ -22,9 +22,10 @@ from nicodec.alternatives import PoorFitWarning, better_served
 from nicodec.codecs.base import Packets, PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options
 from nicodec.codecs.window import PixelSource, Window
+from nicodec.damage import DamageWarning
 from nicodec.entropy.coder import Stream
 from nicodec.errors import CorruptError, InputError, QualityError
-from nicodec.filling import DamageWarning, fill_smoothly
+from nicodec.filling import fill_smoothly
 from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality

@@ -16,8 +16,9 @@ from nicodec import container
 from nicodec.codecs import tiling
 from nicodec.codecs.tiling import Tiling
 from nicodec.codecs.window import Window
+from nicodec.damage import DamageWarning
 from nicodec.errors import CorruptError, QualityError, StreamError, TruncatedError
-from nicodec.filling import DamageWarning, fill_smoothly
+from nicodec.filling import fill_smoothly
 from nicodec.model import Model
 
 from ..conftest import smooth_picture
