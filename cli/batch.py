@@ -170,10 +170,12 @@ def _attempt(work: Work, teller: Callable[[Task], Tell] | None, task: Task) -> _
 
 def _keep_every_warning() -> None:
     from nicodec.alternatives import PoorFitWarning
+    from nicodec.damage import DamageWarning
     from nicodec.media import LossyConversionWarning
 
     warnings.simplefilter("always", LossyConversionWarning)
     warnings.simplefilter("always", PoorFitWarning)
+    warnings.simplefilter("always", DamageWarning)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -60,9 +60,15 @@ def decompress(
         str | None,
         typer.Option("--draw", metavar="WxH", help="Files without pixels (splat): draw W by H pixels, as 1920x1280."),
     ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option("--crop", metavar="X,Y,W,H", help="Decode W by H pixels, X from the left and Y from the top."),
+    ] = None,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Decode what is whole of a damaged file of packets.", show_default=False),
+        typer.Option(
+            "--partial", help="Decode what is whole of a damaged large picture or clip.", show_default=False
+        ),
     ] = False,
     encoder: Annotated[
         str, typer.Option("--encoder", metavar="NAME", help="Clips: x264, x265 (both near-transparent) or ffv1.")
@@ -124,10 +130,13 @@ def decompress(
     options.check_skipping(skip_existing, force)
     if scale is not None and draw_size is not None:
         raise UsageError("--scale and --draw contradict each other; give one of them")
+    if crop is not None and (scale is not None or draw_size is not None):
+        raise UsageError("--crop goes with neither --scale nor --draw; give one of them")
     work = functools.partial(
         decompress_task,
         scale=scale,
         draw_size=None if draw_size is None else options.parse_draw_size(draw_size),
+        crop=None if crop is None else options.parse_crop(crop),
         format=format,
         partial=partial,
         device=device,
@@ -181,6 +190,7 @@ def decompress_task(
     partial: bool = False,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
     clip: ClipOutput | None = None,
 ) -> Done:
     """Decompress the .nic file of a task.
@@ -194,6 +204,7 @@ def decompress_task(
         partial: decode what is whole of a damaged file of packets.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
+        crop: left, top, width and height of what is wanted of a picture; None for all of it.
         clip: how a clip is written.
 
     Raises:
@@ -205,11 +216,14 @@ def decompress_task(
     import time
 
     from nicodec import container, media
+    from nicodec.errors import QualityError
     from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
     limits = container.Limits(pixels=max_pixels)
     if clip is not None and is_clip(task.source):
+        if crop is not None:
+            raise QualityError(f"{task.source_name} is a clip, of which no part can be cropped; leave --crop out")
         return decompress_clip(task, clip, limits=limits, partial=partial, device=device)
     raw = read_input(task)
     stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
@@ -218,7 +232,7 @@ def decompress_task(
     start = time.perf_counter()
     if scale is not None:
         draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
-    picture = model.decode_file(stored, limits, draw_size)
+    picture = model.decode_file(stored, limits, draw_size, crop)
     if format is None:
         format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
     out = io.BytesIO()

@@ -57,11 +57,13 @@ def _picture_lines(name: str, found: Info) -> list[str]:
     colours = ("grey" if found.grey else "RGB") + (" with alpha" if found.alpha else "")
     parts = ", ".join(f"{part} {count}" for part, count in found.sections.items())
     model = found.model or "not installed"
+    tiles = [f"  tiles    {found.tiles}, coded each for itself"] if found.tiles > 1 else []
     return [
         name,
         f"  picture  {found.width}x{found.height}, {colours}",
         f"  quality  {found.quality:g}",
         f"  model    {model} ({found.fingerprint})",
         f"  size     {found.file_bytes} bytes, {found.bpp:.3f} bpp",
+        *tiles,
         f"  parts    {parts} bytes",
     ]

@@ -100,6 +100,15 @@ def parse_draw_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_crop(text: str) -> tuple[int, int, int, int]:
+    """Read a crop such as "100,50,640,480" as left, top, width and height; UsageError for another text."""
+    match = re.fullmatch(r"(\d{1,10}),(\d{1,10}),([1-9]\d{0,9}),([1-9]\d{0,9})", "".join(text.split()), re.ASCII)
+    if match is None:
+        raise UsageError(f"--crop {text}: give left, top, width and height in pixels: 1200,800,512,512")
+    left, top, width, height = map(int, match.groups())
+    return left, top, width, height
+
+
 def load_model(key: str | bytes, device: str) -> Model:
     """Load a model by name, folder or fingerprint on a torch device; quick from the second time on.
 

@@ -62,6 +62,8 @@ class Info:
         file_bytes: bytes of the file.
         bpp: bits of the whole file over pixels.
         sections: bytes of each part of the file.
+        tiles: parts that are coded each for itself: 1, of a large picture more.
+        packets: packets of the file; 0: it has one stream.
 
     """
 
@@ -75,6 +77,8 @@ class Info:
     file_bytes: int
     bpp: float
     sections: dict[str, int]
+    tiles: int
+    packets: int
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
@@ -143,6 +147,7 @@ def decompress(
     *,
     limits: Limits | None = None,
     draw_size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
     partial: bool = False,
     device: str | torch.device = "cpu",
 ) -> Image.Image:
@@ -153,11 +158,13 @@ def decompress(
         limits: what a file may ask for.
         draw_size: width, height to draw the picture at; for files of codecs that have no pixels of their own
             ("splat").
+        crop: left, top, width, height of the part of the picture that is wanted; of a large one no more is decoded
+            than that needs.
         partial: decode what is whole of a file of packets that was cut short or damaged.
         device: torch device that the networks run on.
 
     Raises:
-        QualityError: a size is given for a codec that cannot draw at any.
+        QualityError: a size is given for a codec that cannot draw at any; the crop is not inside the picture.
         InputError: there is no such file.
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
@@ -173,7 +180,7 @@ def decompress(
     from nicodec.shared import shared_model
 
     model = shared_model(stored.header.model, device)
-    return media.to_pil(model.decode_file(stored, limits, draw_size))
+    return media.to_pil(model.decode_file(stored, limits, draw_size, crop))
 
 
 def info(data: Any) -> Info | VideoInfo:
@@ -215,6 +222,8 @@ def info(data: Any) -> Info | VideoInfo:
         file_bytes=len(raw),
         bpp=8 * len(raw) / (header.width * header.height),
         sections=parsed.sizes,
+        tiles=max(1, sum(packet.type == container.PacketType.PIECE for packet in stored.packets)),
+        packets=stored.packet_count,
     )
 
 

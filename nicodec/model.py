@@ -19,10 +19,13 @@ from torch import Tensor
 
 from nicodec import checks, container, media
 from nicodec.alternatives import PoorFitWarning, better_served
-from nicodec.codecs.base import PictureCodec, Progress, Watch
+from nicodec.codecs.base import Packets, PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options
+from nicodec.codecs.window import PixelSource, Window
+from nicodec.damage import DamageWarning
 from nicodec.entropy.coder import Stream
 from nicodec.errors import CorruptError, InputError, QualityError
+from nicodec.filling import fill_smoothly
 from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
@@ -133,7 +136,9 @@ class Model:
         return data
 
     def _compress(self, picture: media.Picture, options: Options, quality: Quality, watch: Watch | None) -> bytes:
-        (streams,) = self._encode(_to_tensor(picture), [quality], options, watch)
+        half_steps = torch.tensor([quality.half_steps], device=self.device)
+        with fast_float(self.device):
+            streams = self.codec.encode_parts(self._source(picture), half_steps, options, watch)
         header = container.Header(self.entry.fingerprint, picture.width, picture.height, quality.half_steps)
         return self._file_of(
             header,
@@ -144,6 +149,22 @@ class Model:
             exif=picture.exif,
             xmp=picture.xmp,
         )
+
+    def _source(self, picture: media.Picture) -> PixelSource:
+        """What gives a picture's pixels to the codec; grey is repeated."""
+        pixels, white = picture.pixels, np.iinfo(picture.pixels.dtype).max
+
+        def cut(window: Window) -> Tensor:
+            part = pixels[window.top : window.bottom, window.left : window.right]
+            x = torch.from_numpy(part.astype(np.int32) if white > 255 else part).permute(2, 0, 1)
+            return (x.float() / white).expand(3, -1, -1).to(self.device)
+
+        return PixelSource(self._padded(picture.height, picture.width), (picture.height, picture.width), cut)
+
+    def _padded(self, height: int, width: int) -> tuple[int, int]:
+        """H, W as they are coded."""
+        align = self.codec.alignment
+        return -(-height // align) * align, -(-width // align) * align
 
     def _warn_if_poor(self, picture: media.Picture, data: bytes) -> None:
         stored = container.read_picture(data, container.Limits(0, 0))
@@ -156,8 +177,8 @@ class Model:
         self, x: Tensor, qualities: Sequence[Quality], options: Options, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """Streams of pictures (B, 3, H, W) of any size."""
-        align = self.codec.alignment
-        right, bottom = -x.shape[3] % align, -x.shape[2] % align
+        height, width = self._padded(x.shape[2], x.shape[3])
+        right, bottom = width - x.shape[3], height - x.shape[2]
         x = F.pad(x.to(self.device), (0, right, 0, bottom), mode="replicate")
         quality = torch.tensor([each.half_steps for each in qualities], device=self.device)
         with fast_float(self.device):
@@ -170,7 +191,7 @@ class Model:
         def attempt(q: int) -> tuple[bytes, float]:
             data = job(Quality(HALF_STEPS_MAX - q), _watch_try(search, watch))
             decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
-            error = np.mean((decoded.astype(np.float64) - picture.as_uint8()) ** 2)
+            error = _mean_squared_error(decoded, picture.as_uint8())
             return data, (LOSSLESS_PSNR if error == 0 else 10 * math.log10(255**2 / error)) - psnr
 
         data = search.run(attempt)
@@ -187,10 +208,11 @@ class Model:
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
+        crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, partial=partial)
+        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, crop=crop, partial=partial)
         return media.to_pil(picture)
 
     def decompress_picture(
@@ -199,27 +221,42 @@ class Model:
         *,
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
+        crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        return self.decode_file(container.read_picture(read_bytes(data), limits, partial), limits, draw_size)
+        stored = container.read_picture(read_bytes(data), limits, partial)
+        return self.decode_file(stored, limits, draw_size, crop)
 
     def decode_file(
-        self, stored: container.StoredPicture, limits: container.Limits, draw_size: tuple[int, int] | None = None
+        self,
+        stored: container.StoredPicture,
+        limits: container.Limits,
+        draw_size: tuple[int, int] | None = None,
+        crop: tuple[int, int, int, int] | None = None,
     ) -> media.Picture:
-        """Like `decompress_picture`, of a file that has been read."""
+        """Like `decompress_picture`, of a file that has been read.
+
+        Warns:
+            DamageWarning: pieces of a damaged file are lost; what takes their places is a smooth fill.
+
+        """
         self._check_own(stored)
         self._check_work(stored, limits)
         header = stored.header
         drawn = None if draw_size is None else checks.width_and_height("draw_size", draw_size)
         if drawn is not None:
+            if crop is not None:
+                raise QualityError("a crop and a size to draw at contradict each other; give one of them")
             limits.check_pixels(*drawn)
-        pixels = self._pixels(stored, drawn)
+        window = Window.whole((header.height, header.width)) if crop is None else _crop_of(header, crop)
+        pixels = self._pixels(stored, window) if drawn is None else self._drawn(stored, drawn)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
             if drawn is not None:
                 alpha = np.asarray(Image.fromarray(alpha).resize(drawn))
+            alpha = alpha[window.top : window.bottom, window.left : window.right] if drawn is None else alpha
         return media.Picture(pixels, alpha, stored.icc, stored.exif, stored.xmp)
 
     def _check_own(self, stored: container.StoredPicture) -> None:
@@ -237,33 +274,67 @@ class Model:
         if limits.pixels and header.width * header.height > SMALL_PIXELS:
             bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
             bound.check_work(header.width, header.height, stored.payload_bytes)
-        if stored.packet_count and not _streams_of(stored):
+        if stored.packet_count and not any(self._streams_of(stored)):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
 
-    def _pixels(self, stored: container.StoredPicture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
+    def _pixels(self, stored: container.StoredPicture, window: Window | None = None) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3 or 1) of a window; None: of all the picture."""
+        header = stored.header
+        wanted = Window.whole((header.height, header.width)) if window is None else window
+        quality = torch.tensor([header.quality], device=self.device)
+        size = self._padded(header.height, header.width)
+        pixels = np.empty((*wanted.size, 1 if stored.grey else 3), dtype=np.uint8)
+        lost = []
         with fast_float(self.device):
-            x = self._decode([stored], drawn)[0]
-            if stored.grey:
-                x = _grey(x)
-            levels = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
-        return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+            for part, x in self.codec.decode_parts(self._streams_of(stored), size, quality, wanted):
+                place = part.seen_from(wanted)
+                if x is None:
+                    lost.append(place)
+                else:
+                    pixels[place.top : place.bottom, place.left : place.right] = _levels(x, stored.grey)
+        if lost:
+            fill_smoothly(pixels, lost)
+            places = ", ".join(
+                f"{part.size[1]}x{part.size[0]} at {part.left + wanted.left},{part.top + wanted.top}" for part in lost
+            )
+            text = f"{len(lost)} of its parts are damaged and filled from around: {places}; fetch the file again"
+            warnings.warn(text, DamageWarning, stacklevel=4)
+        return pixels
 
-    def _decode(self, files: Sequence[container.StoredPicture], drawn: tuple[int, int] | None = None) -> Tensor:
+    def _drawn(self, stored: container.StoredPicture, drawn: tuple[int, int]) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3 or 1), drawn at a width and height."""
+        header = stored.header
+        quality = torch.tensor([header.quality], device=self.device)
+        size = self._padded(header.height, header.width)
+        with fast_float(self.device):
+            x = self.codec.draw([self._whole_streams_of(stored)], size, quality, (drawn[1], drawn[0]))[0]
+            return _levels(x, stored.grey)
+
+    def _decode(self, files: Sequence[container.StoredPicture]) -> Tensor:
         """(B, 3, H, W) float32, about 0..1, of files of one size."""
         header = files[0].header
-        align = self.codec.alignment
-        size = (-(-header.height // align) * align, -(-header.width // align) * align)
         quality = torch.tensor([stored.header.quality for stored in files], device=self.device)
-        streams = [_streams_of(stored) for stored in files]
-        if drawn is not None:
-            return self.codec.draw(streams, size, quality, (drawn[1], drawn[0])).float()
-        return self.codec.decode(streams, size, quality)[:, :, : header.height, : header.width].float()
+        streams = [self._whole_streams_of(stored) for stored in files]
+        x = self.codec.decode(streams, self._padded(header.height, header.width), quality)
+        return x[:, :, : header.height, : header.width].float()
+
+    def _streams_of(self, stored: container.StoredPicture) -> tuple[Stream | None, ...]:
+        """The payload; or the packets: pieces with None for the lost ones, others up to the first that is lost."""
+        if not stored.packet_count:
+            return (Stream(stored.payload, stored.symbol_checksum),)
+        streams = {packet.number: Stream(packet.data, packet.symbol_checksum) for packet in stored.packets}
+        if self.codec.packets == Packets.PIECE:
+            return tuple(streams.get(number) for number in range(stored.packet_count))
+        return tuple(stream for place, (number, stream) in enumerate(streams.items()) if number == place)
+
+    def _whole_streams_of(self, stored: container.StoredPicture) -> tuple[Stream, ...]:
+        """The same without the lost ones."""
+        return tuple(stream for stream in self._streams_of(stored) if stream is not None)
 
     def _file_of(self, header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
         """The bytes of a .nic file."""
         streams = self._long_enough(streams, header.width * header.height)
-        if self.codec.packets is None:
+        if self.codec.packets is None or (self.codec.packets == Packets.PIECE and len(streams) == 1):
             (stream,) = streams
             sections |= {"payload": stream.data, "symbol_checksum": stream.checksum}
         else:
@@ -375,24 +446,37 @@ def _watch_try(search: Search, watch: Watch | None) -> Watch | None:
     return tell
 
 
-def _streams_of(stored: container.StoredPicture) -> tuple[Stream, ...]:
-    """The payload, or the packets up to the first that is lost."""
-    if not stored.packet_count:
-        return (Stream(stored.payload, stored.symbol_checksum),)
-    whole = [p for place, p in enumerate(stored.packets) if p.number == place]
-    return tuple(Stream(packet.data, packet.symbol_checksum) for packet in whole)
+def _levels(x: Tensor, grey: bool) -> NDArray[np.uint8]:
+    """uint8 (h, w, 3 or 1) of (3, h, w)."""
+    x = _grey(x.float()) if grey else x.float()
+    levels = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def _mean_squared_error(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Of two pictures, some rows at a time: large pictures."""
+    total = 0.0
+    for top in range(0, len(a), 256):
+        rows = slice(top, top + 256)
+        total += float(np.square(a[rows].astype(np.float64) - b[rows]).sum())
+    return total / a.size
+
+
+def _crop_of(header: container.Header, crop: tuple[int, int, int, int]) -> Window:
+    """What is wanted of a picture; QualityError where it is not all in there."""
+    left, top, width, height = (checks.whole_number(f"crop[{n}]", crop[n], n // 2) for n in range(4))
+    window = Window(top, left, top + height, left + width)
+    if window.bottom > header.height or window.right > header.width:
+        raise QualityError(
+            f"the crop of {width}x{height} at {left},{top} is not inside the picture, which has "
+            f"{header.width}x{header.height} pixels; give X,Y,W,H with X + W and Y + H at most these"
+        )
+    return window
 
 
 def _grey(x: Tensor) -> Tensor:
     """(1, H, W) of (3, H, W)."""
     return (x * torch.tensor(LUMA, dtype=torch.float32, device=x.device)[:, None, None]).sum(0, keepdim=True)
-
-
-def _to_tensor(picture: media.Picture) -> Tensor:
-    """(1, 3, H, W) float32 in [0, 1]; grey is repeated."""
-    white = np.iinfo(picture.pixels.dtype).max
-    x = torch.from_numpy(picture.pixels.astype(np.int32) if white > 255 else picture.pixels)
-    return (x.permute(2, 0, 1)[None].float() / white).expand(1, 3, -1, -1)
 
 
 def _checked_batch(x: object) -> Tensor:

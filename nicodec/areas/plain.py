@@ -117,9 +117,14 @@ class PlainAreas:
         return self.form != NONE
 
     @property
+    def of_residual(self) -> Tensor:
+        """Which have a residual, (rows, columns) bool."""
+        return self.mode == RESIDUAL
+
+    @property
     def have_residual(self) -> bool:
         """Whether some have a residual."""
-        return bool((self.mode == RESIDUAL).any())
+        return bool(self.of_residual.any())
 
     @property
     def share(self) -> int:

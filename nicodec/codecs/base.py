@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.options import Options
+from nicodec.codecs.window import PixelSource, Window
 from nicodec.entropy.coder import Stream
 from nicodec.errors import QualityError
 from nicodec.exact.module import ExactModule
@@ -148,7 +149,8 @@ class PictureCodec(Codec):
 
     Attributes:
         alignment: sides of what it is given are multiples of this many pixels.
-        packets: what the packets are that a picture has in place of one stream; None: it has one stream.
+        packets: what the packets are that a picture has in place of one stream; None: it has one stream. One piece
+            that is the whole picture is written as one stream.
         pixels_a_byte: most pixels that a byte of a stream can stand for; a file that claims more is refused. 0: not
             bounded.
 
@@ -176,6 +178,16 @@ class PictureCodec(Codec):
 
         """
 
+    def encode_parts(
+        self, source: PixelSource, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> tuple[Stream, ...]:
+        """Like `encode`, of one picture whose pixels are asked for part by part; `quality` is (1,).
+
+        A family that does not care gets all of them at once.
+        """
+        (streams,) = self.encode(source.whole(), quality, options, watch)
+        return streams
+
     @abstractmethod
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """Decode pictures of one size.
@@ -193,6 +205,29 @@ class PictureCodec(Codec):
             SymbolMismatchError: the symbols read are not the symbols written.
 
         """
+
+    def decode_parts(
+        self, streams: Sequence[Stream | None], size: tuple[int, int], quality: Tensor, window: Window
+    ) -> Iterator[tuple[Window, Tensor | None]]:
+        """Like `decode`, of a window of one picture, part by part.
+
+        Args:
+            streams: its packets' streams; of pieces, None for those that are lost.
+            size: H, W, multiples of `alignment`.
+            quality: int64 (1,), half steps.
+            window: what is wanted of it.
+
+        Yields:
+            Parts that together are the window, each with its pixels (3, h, w), about 0..1 and not clamped; None: they
+            are lost.
+
+        Raises:
+            SymbolMismatchError: the symbols read are not the symbols written.
+            CorruptError: there are more or fewer pieces than a picture of this size has.
+
+        """
+        whole = tuple(stream for stream in streams if stream is not None)
+        yield window, window.of(self.decode([whole], size, quality)[0])
 
     def draw(
         self,

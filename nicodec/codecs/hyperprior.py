@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.tiled import TiledCodec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
@@ -62,7 +62,8 @@ HYPER_HALF_WIDTH = 15
 """Hyper-latents beyond are escaped."""
 
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
-"""A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side."""
+"""A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
+a tile of more than a quarter, to squares of half the side."""
 
 DEVIATION_MIN = 0.15
 """Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
@@ -95,7 +96,7 @@ class HyperpriorConfig:
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
 
 
-class Hyperprior(LatentCodec):
+class Hyperprior(TiledCodec):
     """See the module's docstring for the diagram."""
 
     alignment = 64
@@ -138,10 +139,10 @@ class Hyperprior(LatentCodec):
 
     # The one traversal
 
-    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """See `LatentCodec.code_latents`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
+    def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `TiledCodec.code_analysed`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
-        y = None if x is None else self.analyse(x, quality) * gain
+        y = None if y is None else y * gain
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
 
         height, width = size[0] // 16, size[1] // 16
@@ -196,26 +197,35 @@ class Hyperprior(LatentCodec):
         return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
     def code_filters(
-        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+        self,
+        coders: Sequence[Coder],
+        x: Tensor | None,
+        latents: Tensor,
+        quality: Tensor,
+        *,
+        fit: bool = True,
+        quick: bool = False,
     ) -> list[Tensor | None]:
-        """See `LatentCodec.code_filters`."""
+        """See `TiledCodec.code_filters`."""
         layer = self.adaptive_filter
         if layer is None:
             return [None] * len(latents)
         symbols: list[Tensor] | list[None] = [None] * len(latents)
         if x is not None:
             rest = [layer.at_rest()] * len(latents)
-            symbols = self._fitted(layer, x, latents, quality) if fit else rest
+            symbols = self._fitted(layer, x, latents, quality, quick) if fit else rest
         matrices: list[Tensor | None] = []
         for coder, own, half_steps in zip(coders, symbols, torch.split(quality, 1), strict=True):
             found = layer.code(coder, own)
             matrices.append(layer.matrix(found, half_steps) if found.any() else None)
         return matrices
 
-    def _fitted(self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor) -> list[Tensor]:
+    def _fitted(
+        self, layer: AdaptiveFilter, x: Tensor, latents: Tensor, quality: Tensor, quick: bool
+    ) -> list[Tensor]:
         """Symbols of each picture's filter; what they are fitted to is decoded at once."""
         count, _, height, width = latents.shape
-        areas = _fitted_areas(height, width)
+        areas = _fitted_areas(height, width, quick)
         seen = torch.cat([x[:, :, 16 * r.start : 16 * r.stop, 16 * c.start : 16 * c.stop] for r, c in areas])
         qualities = quality if count == 1 else quality.repeat(len(areas))
         decoded = self.synthesise(torch.cat([latents[:, :, r, c] for r, c in areas]), qualities).float()
@@ -231,10 +241,17 @@ class Hyperprior(LatentCodec):
 
     # Transforms
 
-    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Latents (B, latents, H/16, W/16) of pictures (B, 3, H, W)."""
+    @property
+    def reach(self) -> tuple[int, int]:
+        """See `TiledCodec.reach`."""
         fine, coarse = self.config.analysis_blocks
-        return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=coarse + -(-fine // 2))
+        synthesis_coarse, synthesis_fine = self.config.synthesis_blocks
+        filtered = self.adaptive_filter is not None
+        return coarse + -(-fine // 2), synthesis_coarse + -(-synthesis_fine // 2) + filtered
+
+    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
+        """See `TiledCodec.analyse`."""
+        return in_bands(lambda part: self._analyse(part, quality), x, unit=16, halo=self.reach[0])
 
     def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
         h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
@@ -323,13 +340,13 @@ def _levelling(deviation: Tensor) -> Tensor:
     return factor / (factor * deviation).square().mean().sqrt()
 
 
-def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:
+def _fitted_areas(height: int, width: int, quick: bool) -> list[tuple[slice, slice]]:
     """What a filter is fitted to, in latents: all of a picture, or of a large one a square in each quarter."""
-    if height * width <= FITTED_LATENTS:
+    if height * width <= FITTED_LATENTS // (4 if quick else 1):
         return [(slice(0, height), slice(0, width))]
 
     def two(side: int) -> list[slice]:
-        length = min(side, FITTED_SIDE)
+        length = min(side, FITTED_SIDE // (2 if quick else 1))
         starts = [min(max(0, middle - length // 2), side - length) for middle in (side // 4, side * 3 // 4)]
         return [slice(start, start + length) for start in starts]
 

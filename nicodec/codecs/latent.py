@@ -15,7 +15,7 @@ from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.base import PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.refinement import refine
-from nicodec.codecs.safe_way import plan_areas, write_planned
+from nicodec.codecs.safe_way import Traversal, plan_areas, write_planned
 from nicodec.entropy.coder import Coder, LeastCost, RateEstimator, Replay, Stream, StreamDecoder, StreamEncoder
 
 EFFORT_DEFAULT, EFFORT_MAX = 7, 9
@@ -123,9 +123,15 @@ class LatentCodec(PictureCodec):
         self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
+        return self.encode_with(self, x, quality, options, watch)
+
+    def encode_with(
+        self, codec: Traversal, x: Tensor, quality: Tensor, options: Any, watch: Watch | None
+    ) -> list[tuple[Stream, ...]]:
+        """Like `encode`; `codec` is this one, perhaps with something around the pictures that its analysis sees."""
         thorough, steps = options.effort >= EFFORT_THOROUGH, REFINEMENT.get(options.effort, 0)
         pairs = zip(torch.split(x, 1), torch.split(quality, 1), strict=True)
-        plans = [plan_areas(self, picture, each, thorough=thorough) for picture, each in pairs]
+        plans = [plan_areas(codec, picture, each, thorough=thorough) for picture, each in pairs]
         streams = [plan.stream for plan in plans]
         again = [n for n, stream in enumerate(streams) if stream is None or steps]
         if again:
@@ -133,22 +139,22 @@ class LatentCodec(PictureCodec):
 
             def own(inner: Coder, seen: Tensor, qualities: Tensor) -> Coder:
                 if steps:
-                    return Replay(inner, self._refined(seen, qualities, steps, watch))
+                    return Replay(inner, self._refined(codec, seen, qualities, steps, watch))
                 return LeastCost(inner) if thorough else inner
 
-            write_planned(self, coder, x[again], [plans[n] for n in again], quality[again], own, fit=thorough)
+            write_planned(codec, coder, x[again], [plans[n] for n in again], quality[again], own, fit=thorough)
             for n, stream in zip(again, coder.finish(), strict=True):
                 streams[n] = stream
         return [(stream,) for stream in streams if stream is not None]
 
-    def _refined(self, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
+    def _refined(self, codec: Traversal, x: Tensor, quality: Tensor, steps: int, watch: Watch | None) -> list[Tensor]:
         """Symbols of every call of the traversal, (B, ...); each picture is refined for itself."""
         with torch.inference_mode(False):
             learner = copy.deepcopy(self).train()  # others may be using this codec meanwhile
         found = []
         for number in range(len(x)):
             one = slice(number, number + 1)
-            found.append(refine(self, learner, x[one], quality[one], steps, _share_of(watch, number, len(x))))
+            found.append(refine(codec, learner, x[one], quality[one], steps, _share_of(watch, number, len(x))))
         return [torch.cat(symbols) for symbols in zip(*found, strict=True)]
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ MISMATCH = (
     "nicodec; update nicodec, and report the file if that does not help"
 )
 
-_ROWS_AT_ONCE = 2**21
+_ROWS_AT_ONCE = 2**18
 """Frequencies held at a time when every symbol has a row of its own."""
 
 

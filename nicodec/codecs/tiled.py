@@ -1,0 +1,266 @@
+"""Codecs with latents that cut a large picture into tiles.
+
+Each tile has a packet of its own with the symbols that a picture of its size would have, and is encoded and decoded
+for itself. The transforms see beyond: the analysis the pixels around a tile, the synthesis the latents of the tiles
+around, so that there are no seams. Memory is that of a row of tiles.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nicodec.areas.plain import PlainAreas
+from nicodec.areas.residual import AREA
+from nicodec.codecs.base import Packets, Progress, Watch
+from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.tiling import Tiling
+from nicodec.codecs.window import PixelSource, Window, tensor_source
+from nicodec.entropy.coder import Coder, Stream, StreamDecoder
+from nicodec.errors import CorruptError
+from nicodec.memory import release_freed_memory
+
+LATENT_SIDE = 16
+"""Pixels of a latent, a side."""
+
+
+class TiledCodec(LatentCodec):
+    """A codec with latents of 16x16 pixels whose traversal begins with an analysis of bounded reach."""
+
+    packets = Packets.PIECE
+
+    @property
+    @abstractmethod
+    def reach(self) -> tuple[int, int]:
+        """So many latents on either side does a latent depend on in the analysis, and a pixel in the synthesis."""
+
+    @abstractmethod
+    def analyse(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Latents (B, C, H/16, W/16) of pictures (B, 3, H, W)."""
+
+    @abstractmethod
+    def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """Like `code_latents`, of what `analyse` gave."""
+
+    @abstractmethod
+    def code_filters(
+        self,
+        coders: Sequence[Coder],
+        x: Tensor | None,
+        latents: Tensor,
+        quality: Tensor,
+        *,
+        fit: bool = True,
+        quick: bool = False,
+    ) -> list[Tensor | None]:
+        """See `LatentCodec.code_filters`; `quick`: a part of the picture is looked at, as for each of many tiles."""
+
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `LatentCodec.code_latents`."""
+        return self.code_analysed(coder, None if x is None else self.analyse(x, quality), size, quality)
+
+    # Encoding
+
+    def encode(
+        self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """See `PictureCodec.encode`."""
+        size = (x.shape[2], x.shape[3])
+        if len(Tiling.of(size)) == 1:
+            return super().encode(x, quality, options, watch)
+        pairs = zip(x, torch.split(quality, 1), strict=True)
+        return [self.encode_parts(tensor_source(one, size), each, options, watch) for one, each in pairs]
+
+    def encode_parts(
+        self, source: PixelSource, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> tuple[Stream, ...]:
+        """See `PictureCodec.encode_parts`."""
+        tiles = Tiling.of(source.size)
+        if len(tiles) == 1:
+            return super().encode_parts(source, quality, options, watch)
+        streams = []
+        for number, tile in enumerate(tiles):
+            around = tile.grown(LATENT_SIDE * self.reach[0], Window.whole(source.size))
+            seen = source.part(around)
+            codec = _InContext(self, seen, tile.seen_from(around))
+            own = _share_of(watch, number, len(tiles))
+            ((stream,),) = self.encode_with(codec, codec.inside.of(seen), quality, options, own)
+            streams.append(stream)
+            del codec, seen
+            release_freed_memory()
+            if own:
+                own(Progress(1.0, ""))
+        return tuple(streams)
+
+    # Decoding
+
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `PictureCodec.decode`."""
+        if len(Tiling.of(size)) == 1:
+            return super().decode(streams, size, quality)
+        x_hat = torch.empty((len(streams), 3, *size), dtype=torch.float32, device=quality.device)
+        for picture, own, each in zip(x_hat, streams, torch.split(quality, 1), strict=True):
+            for window, part in self.decode_parts(own, size, each, Window.whole(size)):
+                if part is not None:
+                    window.of(picture).copy_(part)
+        return x_hat
+
+    def decode_parts(
+        self, streams: Sequence[Stream | None], size: tuple[int, int], quality: Tensor, window: Window
+    ) -> Iterator[tuple[Window, Tensor | None]]:
+        """See `PictureCodec.decode_parts`."""
+        tiles = Tiling.of(size)
+        if len(streams) != len(tiles):
+            raise CorruptError(
+                f"the picture has {len(streams)} packets, one of its size has {len(tiles)}; fetch or copy it again"
+            )
+        if len(tiles) == 1:
+            yield from super().decode_parts(streams, size, quality, window)
+            return
+        margin, whole = LATENT_SIDE * self.reach[1], Window.whole(size)
+        # Of every tile that is wanted: what is shown, in whole latents, and the tiles around that it depends on.
+        shown = {number: tiles[number].common(window) for number in tiles.meeting(window)}
+        needed = {
+            number: tiles.meeting(part.in_units(LATENT_SIDE).times(LATENT_SIDE).grown(margin, whole))
+            for number, part in shown.items()
+        }
+        last_use = {near: number for number, others in needed.items() for near in others}
+
+        def read(number: int) -> _Tile | None:
+            stream = streams[number]
+            tile = None if stream is None else self._read_tile(stream, tiles[number], quality)
+            release_freed_memory()
+            return tile
+
+        found: dict[int, _Tile | None] = {}
+        for number, part in shown.items():
+            for near in needed[number]:
+                if near not in found:
+                    found[near] = read(near)
+            tile = found[number]
+            yield part, None if tile is None else self._draw(tile, part, found, whole, quality)
+            for near in [near for near in found if last_use[near] <= number]:
+                del found[near]
+            release_freed_memory()
+
+    def _read_tile(self, stream: Stream, window: Window, quality: Tensor) -> _Tile:
+        """All symbols of a tile."""
+        coder = StreamDecoder([stream])
+        (reader,) = coder.pictures
+        areas = PlainAreas.code(reader, None, window.size)
+        latents = matrix = residual = None
+        if not areas.cover_all:
+            latents = self.code_latents(coder, None, window.size, quality)
+            (matrix,) = self.code_filters([reader], None, latents, quality)
+            residual = areas.code_residual(reader, None, None, float(self.rate_weight(quality)))
+        coder.finish()
+        return _Tile(window, areas, latents, matrix, residual)
+
+    def _draw(
+        self, tile: _Tile, part: Window, found: dict[int, _Tile | None], whole: Window, quality: Tensor
+    ) -> Tensor:
+        """The pixels (3, h, w) of a part of a tile."""
+        own = tile.window if tile.areas.any else part.in_units(LATENT_SIDE).times(LATENT_SIDE)
+        if tile.latents is None:
+            x_hat = torch.zeros((3, *own.size), dtype=torch.float32, device=quality.device)
+        else:
+            around = own.grown(LATENT_SIDE * self.reach[1], whole).in_units(LATENT_SIDE)
+            latents = _continued(tile, tile.latents, around)
+            for other in found.values():
+                place = None if other is None or other is tile else other.window.in_units(LATENT_SIDE)
+                if other is not None and other.latents is not None and place is not None and place.meets(around):
+                    common = place.common(around)
+                    common.seen_from(around).of(latents).copy_(common.seen_from(place).of(other.latents))
+            drawn = self.synthesise(latents, quality, [tile.matrix]).float()[0]
+            x_hat = own.seen_from(around.times(LATENT_SIDE)).of(drawn)
+        if tile.areas.any:
+            rate_weight = float(self.rate_weight(quality))
+            if tile.residual is not None and tile.latents is not None:
+                # Its encoder saw the tile alone.
+                alone = self.synthesise(tile.latents, quality, [tile.matrix]).float()[0]
+                has_residual = tile.areas.of_residual.to(x_hat.device)
+                where = has_residual.repeat_interleave(AREA, 0).repeat_interleave(AREA, 1)
+                x_hat = torch.where(where, alone, x_hat)
+            x_hat = tile.areas.lay_over(x_hat, tile.residual, rate_weight)
+        return part.seen_from(own).of(x_hat)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """What is read of a tile.
+
+    Attributes:
+        window: where it is.
+        areas: those of it that are coded plainly.
+        latents: (1, C, h, w); None: nothing of them is seen.
+        matrix: of its filter, if it has one.
+        residual: what `PlainAreas.lay_over` takes.
+
+    """
+
+    window: Window
+    areas: PlainAreas
+    latents: Tensor | None
+    matrix: Tensor | None
+    residual: Tensor | None
+
+
+class _InContext:
+    """A codec for one tile of a picture, whose analysis sees the pixels around."""
+
+    def __init__(self, codec: TiledCodec, seen: Tensor, inside: Window) -> None:
+        self._codec, self._seen, self.inside = codec, seen, inside
+
+    def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `LatentCodec.code_latents`."""
+        if x is None:
+            return self._codec.code_latents(coder, None, size, quality)
+        seen = self._seen.clone()
+        self.inside.of(seen).copy_(x)
+        y = self.inside.in_units(LATENT_SIDE).of(self._codec.analyse(seen, quality))
+        return self._codec.code_analysed(coder, y.contiguous(), size, quality)
+
+    def code_filters(
+        self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
+    ) -> list[Tensor | None]:
+        """See `LatentCodec.code_filters`."""
+        return self._codec.code_filters(coders, x, latents, quality, fit=fit, quick=True)
+
+    def synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None] | None = None) -> Tensor:
+        """See `LatentCodec.synthesise`."""
+        return self._codec.synthesise(latents, quality, filters)
+
+    def rate_weight(self, quality: Tensor) -> Tensor:
+        """See `LatentCodec.rate_weight`."""
+        return self._codec.rate_weight(quality)
+
+
+def _continued(tile: _Tile, latents: Tensor, around: Window) -> Tensor:
+    """The tile's latents in a window of latents, its edges repeated beyond it."""
+    place = tile.window.in_units(LATENT_SIDE)
+    common = place.common(around)
+    margins = (
+        common.left - around.left,
+        around.right - common.right,
+        common.top - around.top,
+        around.bottom - common.bottom,
+    )
+    return F.pad(common.seen_from(place).of(latents), margins, mode="replicate")
+
+
+def _share_of(watch: Watch | None, number: int, count: int) -> Watch | None:
+    """What tells `watch` of a tile among so many."""
+    if watch is None:
+        return None
+
+    def tell(progress: Progress) -> None:
+        text = " ".join(filter(None, [f"tile {number + 1} of {count}", progress.text]))
+        watch(Progress((number + progress.share) / count, text))
+
+    return tell
