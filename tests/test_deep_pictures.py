@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 import nicodec
+from nicodec.codecs.window import Window
 from nicodec.media import LossyConversionWarning, Picture, read_picture
-from nicodec.model import _to_tensor
 from tests.conftest import smooth_picture
 
 
@@ -16,20 +16,25 @@ def _installed(tiny_model_folder, monkeypatch):
     monkeypatch.setenv("NICODEC_MODELS", str(tiny_model_folder))
 
 
+def seen(picture: Picture) -> torch.Tensor:
+    """What a codec is given of a picture, (1, 3, H, W)."""
+    return nicodec.load("tiny")._source(picture).cut(Window.whole((picture.height, picture.width)))[None]
+
+
 def test_every_bit_reaches_the_network():
     values = np.arange(0, 65536, 5, dtype=np.uint16)[: 114 * 114].reshape(114, 114, 1)
-    x = _to_tensor(Picture(values))
+    x = seen(Picture(values))
     assert x.dtype == torch.float32
     assert x.shape == (1, 3, 114, 114)
     np.testing.assert_array_equal(np.rint(x[0, 1].double().numpy() * 65535), values[:, :, 0])
-    assert float(_to_tensor(Picture(np.full((1, 1, 3), 65535, np.uint16))).min()) == 1
+    assert float(seen(Picture(np.full((1, 1, 3), 65535, np.uint16))).min()) == 1
 
 
 def test_eight_bits_and_the_same_as_floats_give_the_same_file():
     pixels = smooth_picture(40, 56)
-    eight = _to_tensor(read_picture(pixels))
+    eight = seen(read_picture(pixels))
     assert torch.equal(eight, torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
-    assert torch.equal(eight, _to_tensor(read_picture(pixels.astype(np.float32) / 255)))
+    assert torch.equal(eight, seen(read_picture(pixels.astype(np.float32) / 255)))
     tensor = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
     assert nicodec.compress(pixels, 70, codec="tiny") == nicodec.compress(tensor, 70, codec="tiny")
 

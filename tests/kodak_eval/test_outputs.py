@@ -24,7 +24,6 @@ from kodak_eval.errors import EvaluationError
 from kodak_eval.matched import MatchTask, next_setting
 from kodak_eval.outputs import write_all, write_tables
 from kodak_eval.results import Results, as_json
-from kodak_eval.video import evaluate_clips
 
 from .rounding_codec import Rounding
 
@@ -287,8 +286,3 @@ def test_the_command(command, pictures, tmp_path):
     second = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert "30 measurements (0 new)" in second.output
     assert (tmp_path / "out" / "report.html").is_file()
-
-
-def test_clips_are_for_later(tmp_path):
-    with pytest.raises(EvaluationError, match="comes with the video codec"):
-        evaluate_clips(tmp_path, tmp_path)
