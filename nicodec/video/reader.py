@@ -221,6 +221,8 @@ class _Walk:
         except StreamError as error:
             if not self._reader.is_partial:
                 raise
+            if coded is not None:  # what is decoded and waits for this frame
+                yield from self._pull(None, [])
             self._reason = str(error)
             self._lost += numbers
             return

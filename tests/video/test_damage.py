@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 
@@ -84,6 +85,32 @@ def test_a_damaged_packet_costs_its_gop(clip: Callable[..., FrameList], toy: str
     assert str(loss).startswith("frames 5 to 7 after 0.160 s are left out")
     with pytest.raises(StreamError):
         list(VideoReader(io.BytesIO(bytes(broken))))
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_frames_that_wait_for_a_wrong_one_are_given(clip: Callable[..., FrameList], number: int) -> None:
+    """A frame whose symbols are wrong, though its packet is whole: the end, the middle and a leaf of a pyramid."""
+    data = nicodec.compress_video(clip(9), quality=30)
+    assert data is not None
+    whole = frames_in(VideoReader(io.BytesIO(data)))
+    reader, held = container.ClipReader(io.BytesIO(data)), io.BytesIO()
+    writer = container.ClipWriter(held, reader.header, reader.streams)
+    pts = {}
+    for item in reader:
+        assert isinstance(item, container.FramePacket)
+        pts[item.number] = item.pts
+        if item.number == number:
+            item = dataclasses.replace(item, symbol_checksum=item.symbol_checksum ^ 1)
+        writer.write(item)
+    writer.close()
+    with pytest.raises(StreamError):
+        frames_in(VideoReader(io.BytesIO(held.getvalue())))
+    video = VideoReader(io.BytesIO(held.getvalue()), partial=True)
+    found = frames_in(video)
+    assert all(whole[each] == planes for each, planes in found.items())
+    lost = {pts[n] for loss in video.losses if loss.frames is not None for n in loss.frames}
+    assert lost | set(found) == set(whole)
+    assert not lost & set(found)
 
 
 def test_a_cut_clip_is_written_as_far_as_it_goes(clip: Callable[..., FrameList], toy: str) -> None:
