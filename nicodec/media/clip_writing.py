@@ -32,6 +32,7 @@ class Encoder:
         formats: FFmpeg's names of the formats that hold it.
         odd_sizes: whether 4:2:0 may have an odd side.
         keeps_aspect: whether the pixels' aspect is in what it gives; PyAV writes it nowhere else.
+        narrowest: least width in pixels.
 
     """
 
@@ -41,6 +42,7 @@ class Encoder:
     formats: tuple[str, ...] = ("matroska", "mp4", "mov")
     odd_sizes: bool = False
     keeps_aspect: bool = True
+    narrowest: int = 1
 
 
 LOSSLESS = "ffv1"
@@ -52,6 +54,7 @@ ENCODERS = {
         "libx265",
         "HEVC, smaller and slower; near-transparent (CRF 10)",
         {"crf": "10", "preset": "medium", "x265-params": "log-level=error"},
+        narrowest=64,  # it writes beyond its memory where frames are narrower than about 60 pixels (4.2)
     ),
     "x264-fast": Encoder(
         "libx264",
@@ -110,6 +113,11 @@ class MovieSink:
         if container not in chosen.formats:
             names = " or ".join(suffix for suffix, name in FORMATS.items() if name in chosen.formats)
             raise OutputError(f"{encoder} does not go into {container}; write {names}")
+        if form.width < chosen.narrowest:
+            raise OutputError(
+                f"{encoder} takes frames of at least {chosen.narrowest} pixels in width, these have {form.width}; "
+                f"take {DEFAULT_ENCODER}"
+            )
         self._form = form
         self._durations: dict[int, int] = {}
         if form.sample_aspect != 1 and not chosen.keeps_aspect:

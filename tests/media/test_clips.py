@@ -63,7 +63,8 @@ def test_frames_are_turned_upright(tmp_path: Path) -> None:
 
 def test_colour_and_aspect_are_kept(tmp_path: Path) -> None:
     tags = {"color_primaries": 9, "color_trc": 16, "colorspace": 9, "color_range": 2}
-    path = draw(tmp_path / "t.mkv", PICTURES, encoder="libx264", aspect=Fraction(16, 11), tags=tags)
+    wide = [picture(n, 64, 32) for n in range(8)]
+    path = draw(tmp_path / "t.mkv", wide, encoder="libx264", aspect=Fraction(16, 11), tags=tags)
     form = ClipFile(path).format
     assert form.colour == Colour(9, 16, 9, True)
     assert form.sample_aspect == Fraction(16, 11)
@@ -78,6 +79,11 @@ def test_colour_and_aspect_are_kept(tmp_path: Path) -> None:
         assert again.sample_aspect == form.sample_aspect, suffix
     with pytest.warns(LossyConversionWarning, match="wide"):
         open_sink(io.BytesIO(), ".mkv", form, "ffv1")
+
+
+def test_x265_is_kept_from_narrow_frames() -> None:
+    with pytest.raises(OutputError, match="at least 64 pixels in width, these have 48; take x264"):
+        open_sink(io.BytesIO(), ".mkv", from_rgb(PICTURES).format, "x265")
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
