@@ -65,7 +65,7 @@ def draw(
             container.mux(copy_out(packet, copied[packet.stream - 1], streams[packet.stream - 1]))
         for number, array in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(array, format=source_form)
-            frame = frame.reformat(format=form) if convert else frame
+            frame = frame.reformat(format=form, threads=1) if convert else frame
             frame.pts = number if pts is None else pts[number]
             frame.time_base = time_base
             for made in stream.encode(frame):

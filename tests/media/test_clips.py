@@ -131,7 +131,7 @@ def test_chroma_of_other_formats_is_brought_to_a_quarter() -> None:
     for form in ("yuv444p", "yuv422p", "yuv411p", "yuv410p", "nv12", "yuyv422", "yuv422p10le", "gbrp10le", "gray",
                  "gray10le", "rgb48le", "yuva420p", "p010le", "ya8", "pal8"):  # fmt: skip
         try:
-            frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=form)
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=form, threads=1)
         except (ValueError, av.FFmpegError):
             assert form == "pal8"
             continue
@@ -291,6 +291,13 @@ def test_phone_clips_keep_times_and_sound(shared: Path, tmp_path: Path) -> None:
         assert second.format.seconds == source.format.seconds
         packets = [[(i.data, i.pts) for i in found if isinstance(i, StreamPacket)] for found in (items, again)]
         assert packets[0] == packets[1]
+
+
+def test_colours_of_a_flat_picture_are_flat() -> None:
+    """With threads of its own choice, FFmpeg's converter leaves some samples as they were in memory."""
+    flat = [np.full((34, 50, 3), 60, np.uint8)] * 40
+    for frame in from_rgb(flat).frames:
+        assert all(plane.min() == plane.max() for plane in (frame.y, frame.u, frame.v))
 
 
 def test_video_frame_holds_the_planes() -> None:
