@@ -14,7 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -26,7 +26,8 @@ SEARCHED_ROWS = 2**16
 """Rows that are searched at a time."""
 
 
-class Quantised(NamedTuple):
+@dataclass(frozen=True)
+class Quantised:
     """What a quantiser makes of features.
 
     Attributes:
@@ -41,7 +42,8 @@ class Quantised(NamedTuple):
     loss: Tensor
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """The same of rows: features (N, C), indices (N, I), and the loss."""
 
     features: Tensor

@@ -10,7 +10,7 @@ Source: Shin et al. 2021, "Translation-equivariant Image Quantizer for Bi-direct
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -62,4 +62,4 @@ class OrthogonalQuantiser(VectorQuantiser):
         used = used[torch.randperm(len(used), device=rows.device)[: self.orthogonal.most]]
         unit = F.normalize(self.codebook[used], dim=1)
         leaning = unit @ unit.t() - torch.eye(len(used), device=rows.device)
-        return found._replace(loss=found.loss + self.orthogonal.weight * leaning.square().mean())
+        return replace(found, loss=found.loss + self.orthogonal.weight * leaning.square().mean())

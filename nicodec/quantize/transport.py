@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 LEAST = 1e-30
 
 
-class Transport(NamedTuple):
+@dataclass(frozen=True)
+class Transport:
     """A plan between N rows of equal weight and K codes: plan = kernel · column scale, row by row to a sum of 1/N.
 
     Attributes:
