@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from nicodec.codecs.latent import LatentCodec
 from nicodec.errors import InputError
@@ -22,10 +19,10 @@ from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
 from nicodec.training.loss import drawn_qualities, rate_distortion
 from nicodec.training.objective import DataSettings, Objective
-from nicodec.training.optimisers import build_average, build_optimisers, build_schedulers, rate_factor
 from nicodec.training.preview import preview, preview_pictures
 from nicodec.training.scales import learn_scales
 from nicodec.training.settings import setting
+from nicodec.training.steps import Steps, check_stages
 from nicodec.training.workers import Workers
 
 DECODED_LEAST = 24
@@ -68,9 +65,7 @@ class RateDistortionSettings:
     )
 
     def __post_init__(self) -> None:
-        ends = [stage.until for stage in self.stages]
-        if not ends or ends[-1] != 1 or any(one >= other for one, other in pairwise(ends)):
-            raise ValueError(f"stages end at {ends}; give rising shares, the last one 1")
+        check_stages(self.stages)
 
 
 class RateDistortion(Objective[LatentCodec, Pictures]):
@@ -95,17 +90,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
             if stage.crop % codec.alignment:
                 raise InputError(f"crops of {stage.crop} pixels: the codec takes multiples of {codec.alignment}")
             source.need(stage.crop)
-        self._share = 0.0
-        self.trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
-        if not len(self.trained):
-            raise InputError(f"{type(codec).__name__} has nothing that could be trained")
-        self.optimisers = build_optimisers(
-            codec,
-            rate=settings.learning_rate,
-            muon_rate=settings.muon_learning_rate,
-            weight_decay=settings.weight_decay,
-        )
-        self.schedulers = build_schedulers(self.optimisers, self._factor)
+        self._steps = Steps(codec, settings, settings.stages, weight_decay=settings.weight_decay)
 
     @classmethod
     def open_source(
@@ -119,19 +104,6 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         """The codec as it is called in training: made after `start`, when its first worker's weights become all's."""
         return self.workers.wrap(self.codec)
 
-    @cached_property
-    def _average(self) -> AveragedModel:
-        """Of what is trained alone; made after `start`, too."""
-        return build_average(self.trained, self.settings.ema)
-
-    def _stage(self) -> Stage:
-        return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
-
-    def _factor(self, step: int) -> float:
-        settings = self.settings
-        course = rate_factor(self._share, step, warmup_steps=settings.warmup_steps, decay_from=settings.decay_from)
-        return course * self._stage().rate
-
     def start(self, *, initialised: bool) -> None:
         """See `Objective.start`."""
         if initialised:
@@ -141,24 +113,15 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
-        self._share = share
-        stage, device = self._stage(), self.workers.device
+        self._steps.share = share
+        stage, device = self._steps.stage, self.workers.device
         x = self.source.batch(stage.batch, stage.crop)
         quality = drawn_qualities(stage.batch).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
             x_hat, bits = self._network(x, quality)
         weight = self.codec.rate_weight(quality)
         loss, bpp, mse = rate_distortion(x, x_hat.float(), bits, weight, self.settings.lambda_power)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
-        if torch.isfinite(norm):  # a step that is not finite is skipped
-            for optimiser in self.optimisers:
-                optimiser.step()
-            for scheduler in self.schedulers:
-                scheduler.step()
-        self._average.update_parameters(self.trained)
+        norm = self._steps.take(loss)
         psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
         return {"loss": loss.detach(), "bpp": bpp.detach().mean(), "psnr": psnr, "norm": norm}
 
@@ -169,7 +132,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
     def finish(self, budget: Budget) -> LatentCodec:
         """See `Objective.finish`."""
         settings, say = self.settings, self.workers.say
-        codec = self._averaged()
+        codec = self._steps.averaged()
         whole = max(self.end_share(), 1e-9)
         last = settings.stages[-1]
         if settings.bound_share and not are_bounded(codec):
@@ -190,17 +153,6 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         codec.to_integers()
         return codec.eval()
 
-    def _averaged(self) -> LatentCodec:
-        """A copy with averaged weights and derived integers, in evaluation mode."""
-        codec = copy.deepcopy(self.codec)
-        if int(self._average.n_averaged):
-            trained = (parameter for parameter in codec.parameters() if parameter.requires_grad)
-            with torch.no_grad():
-                for parameter, mean in zip(trained, self._average.module.parameters(), strict=True):
-                    parameter.copy_(mean)
-        codec.to_integers()
-        return codec.eval()
-
     @torch.no_grad()
     def _decoded(self, codec: LatentCodec, budget: Budget) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Crops, what is decoded of each, and at which quality."""
@@ -217,24 +169,14 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
 
     def preview(self, finished: LatentCodec | None, budget: Budget) -> list[dict[str, float]]:
         """See `Objective.preview`."""
-        codec = finished or self._averaged()
+        codec = finished or self._steps.averaged()
         pictures = preview_pictures(self.source.held_out, codec.alignment)
         return preview(codec, pictures, self.workers.device, budget, bfloat16=self.workers.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Objective.state_dict`."""
-        return {
-            "codec": self.codec.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
-            "average": self._average.state_dict(),
-        }
+        return self._steps.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Objective.load_state_dict`."""
-        self.codec.load_state_dict(state["codec"])
-        self._average.load_state_dict(state["average"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
+        self._steps.load_state_dict(state)

@@ -6,7 +6,6 @@ other, each on what the codec made of those before: as a chain of P-frames, or a
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, VideoNetwork, prepare, to_codes
@@ -26,8 +24,9 @@ from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
 from nicodec.training.loss import drawn_qualities, sample_weight
 from nicodec.training.objective import DataSettings, Objective
-from nicodec.training.optimisers import build_average, build_optimisers, build_schedulers, rate_factor
+from nicodec.training.optimisers import build_schedulers, rate_factor
 from nicodec.training.settings import setting
+from nicodec.training.steps import Steps, check_stages
 from nicodec.training.video_data import Clips, ClipSettings
 from nicodec.training.workers import Workers
 from nicodec.zoo import find_model, load_codec
@@ -67,6 +66,9 @@ class VideoSettings:
     scale_share: float = setting(
         0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
     )
+
+    def __post_init__(self) -> None:
+        check_stages(self.stages)
 
 
 @dataclass(frozen=True)
@@ -186,13 +188,8 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         if not isinstance(codec, VideoNetwork):
             raise InputError(f"{type(codec).__name__} is no codec of clips with motion; video cannot train it")
         super().__init__(codec, settings, source, workers)
-        self._share = 0.0
         self._random = np.random.default_rng(int(torch.randint(2**31, (1,))))
-        self.trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
-        self.optimisers = build_optimisers(
-            codec, rate=settings.learning_rate, muon_rate=settings.muon_learning_rate, weight_decay=0.0
-        )
-        self.schedulers = build_schedulers(self.optimisers, self._factor)
+        self._steps = Steps(codec, settings, settings.stages)
 
     @classmethod
     def open_source(
@@ -206,23 +203,11 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         return self.workers.wrap(_Sequence(self.codec))
 
     @cached_property
-    def _average(self) -> AveragedModel:
-        return build_average(self.trained, self.settings.ema)
-
-    @cached_property
     def _intra(self) -> LatentCodec:
         codec = load_codec(find_model(bytes.fromhex(self.codec.config.intra)), self.workers.device)
         if not isinstance(codec, LatentCodec):
             raise InputError(f"{self.codec.config.intra}: no picture codec with latents; name another one as intra")
         return codec
-
-    def _stage(self) -> VideoStage:
-        return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
-
-    def _factor(self, step: int) -> float:
-        settings = self.settings
-        course = rate_factor(self._share, step, warmup_steps=settings.warmup_steps, decay_from=settings.decay_from)
-        return course * self._stage().rate
 
     def start(self, *, initialised: bool) -> None:
         """See `Objective.start`."""
@@ -268,24 +253,15 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
-        self._share = share
-        stage = self._stage()
+        self._steps.share = share
+        stage = self._steps.stage
         plan, frames, first, intra, qualities = self._drawn(stage)
         errors, bits, vector_bits = self._network(frames, first, intra, plan, qualities)
         weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.steps])
         bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
         costs = weights * 255**2 * errors + bpp + vector_bpp
         loss = (sample_weight(weights, self.settings.lambda_power) * costs).mean()
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
-        if torch.isfinite(norm):  # a step that is not finite is skipped
-            for optimiser in self.optimisers:
-                optimiser.step()
-            for scheduler in self.schedulers:
-                scheduler.step()
-        self._average.update_parameters(self.trained)
+        norm = self._steps.take(loss)
         psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
         numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
         return {name: value.detach() for name, value in numbers.items()}
@@ -296,7 +272,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
 
     def finish(self, budget: Budget) -> VideoNetwork:
         """See `Objective.finish`."""
-        codec = self.averaged()
+        codec = self._steps.averaged()
         if self.settings.scale_share:
             steps = self._fit_integers(codec, budget)
             self.workers.say(f"fitted the integer networks in {steps} steps")
@@ -335,7 +311,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
     @torch.no_grad()
     def preview(self, finished: VideoNetwork | None, budget: Budget) -> list[dict[str, float]]:
         """See `Objective.preview`: groups of held-out clips as encoders code them, first frames not counted."""
-        codec = finished or self.averaged()
+        codec = finished or self._steps.averaged()
         sequence, plan = _Sequence(codec, as_encoder=True).eval(), whole_pyramid(PREVIEW_GROUP)
         rows: dict[int, list[tuple[float, float]]] = {quality: [] for quality in PREVIEW_QUALITIES}
         for number, frames in enumerate(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE)):
@@ -361,31 +337,10 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
             if found
         ]
 
-    def averaged(self) -> VideoNetwork:
-        """A copy with averaged weights and derived integers, in evaluation mode."""
-        codec = copy.deepcopy(self.codec)
-        if int(self._average.n_averaged):
-            trained = (parameter for parameter in codec.parameters() if parameter.requires_grad)
-            with torch.no_grad():
-                for parameter, mean in zip(trained, self._average.module.parameters(), strict=True):
-                    parameter.copy_(mean)
-        codec.to_integers()
-        return codec.eval()
-
     def state_dict(self) -> dict[str, Any]:
         """See `Objective.state_dict`."""
-        return {
-            "codec": self.codec.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
-            "average": self._average.state_dict(),
-        }
+        return self._steps.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Objective.load_state_dict`."""
-        self.codec.load_state_dict(state["codec"])
-        self._average.load_state_dict(state["average"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
+        self._steps.load_state_dict(state)
