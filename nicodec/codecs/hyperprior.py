@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nicodec.codecs.hyper_latents import code_hyper_latents, index_of, offset_of
 from nicodec.codecs.tiled import TiledCodec
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
@@ -39,6 +40,7 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.adaptive_filter import AdaptiveFilter
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.components import levelling
 from nicodec.layers.contexts import (
     LAST_PASS,
     HyperContext,
@@ -54,12 +56,6 @@ from nicodec.layers.quality import QualityTable
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 """Pixels are centred and scaled to about unit variance."""
-
-OFFSET_MAX = 512
-"""Components of a mixture stay within 32 symbols of the mean (in 1/16)."""
-
-HYPER_HALF_WIDTH = 15
-"""Hyper-latents beyond are escaped."""
 
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
@@ -146,7 +142,10 @@ class Hyperprior(TiledCodec):
         z = None if y is None else self.hyper_analysis(torch.asinh(y), quality)
 
         height, width = size[0] // 16, size[1] // 16
-        z_hat = self._code_hyper_latents(coder, z, (height // 4, width // 4), quality)
+        z_shape = (len(quality), self.config.hyper_latents, height // 4, width // 4)
+        z_hat = code_hyper_latents(
+            coder, z, z_shape, quality, self.z_model, self.hyper_context, training=self.training
+        )
         mean_features = self.mean_hyper(z_hat, quality)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
@@ -163,38 +162,13 @@ class Hyperprior(TiledCodec):
                 learn(magnitudes, number, magnitude_features(symbols, self.training))
         return torch.cat(y_hat, 1) * self.deviation
 
-    def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        shape = (len(quality), self.config.hyper_latents, *size)
-        z_hat: list[Tensor] = []
-        for number, (own, where) in enumerate(passes(shape, self.config.hyper_latents // 2, quality.device)):
-            if number == 0:
-                prior: Prior = self.z_model((shape[0], own.stop, *size), quality, where)
-            else:
-                features = signed_features(torch.cat(z_hat, 1), self.training)
-                prior = self.z_prior(self.hyper_context[number - 1](features, quality), where)
-            learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
-        return torch.cat(z_hat, 1)
-
-    def z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
-        """Give the prior of one pass over z from (B, 2, C, H, W): real in training, else integers in 1/16."""
-        indices, offsets = parameters[:, :1], parameters[:, 1:]
-        weights = torch.zeros_like(indices)
-        return GaussianMixture(*self._integers(weights, offsets, indices), where, HYPER_HALF_WIDTH)
-
     def y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
-        """Give the prior of one pass over y from (B, parameters, C, H, W): likewise."""
+        """Give the prior of one pass over y from (B, parameters, C, H, W): real in training, else in 1/16."""
         k = self.config.mixture
         indices, offsets, weights = parameters[:, :k], parameters[:, k : 2 * k], parameters[:, 2 * k :]
-        weights, offsets, indices = self._integers(weights, offsets, indices)
+        if not self.training:
+            weights, offsets, indices = weights.to(torch.int64), offset_of(offsets), index_of(indices)
         return ScaleMixture(indices[:, 0], where) if k == 1 else GaussianMixture(weights, offsets, indices, where)
-
-    def _integers(self, weights: Tensor, offsets: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What integer networks gave, as the integers that priors take; in training as it is."""
-        if self.training:
-            return weights, offsets, indices
-        indices = torch.floor((indices + 8) / 16).clamp(0, SCALES - 1)
-        offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX)
-        return weights.to(torch.int64), offsets.to(torch.int64), indices.to(torch.int64)
 
     def code_filters(
         self,
@@ -292,8 +266,8 @@ class Hyperprior(TiledCodec):
         pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
         samples = pixels.permute(0, 2, 3, 1).flatten(0, 2)
         fine_basis, fine_mean, fine_deviation = _principal_components(samples)
-        self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), _levelling(samples.std(0)))
-        fine_scale = _levelling(fine_deviation)
+        self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), levelling(samples.std(0), DEVIATION_MIN))
+        fine_scale = levelling(fine_deviation, DEVIATION_MIN)
         self.from_fine.set_matrix(fine_basis, fine_mean, fine_scale)
         for stack in (self.fine_analysis, self.fine_synthesis):
             stack.set_input_scale(fine_scale)
@@ -303,10 +277,10 @@ class Hyperprior(TiledCodec):
         basis, deviation = basis[:, : c.latents], deviation[: c.latents]
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
-        coarse_scale = _levelling(deviation)
+        coarse_scale = levelling(deviation, DEVIATION_MIN)
         for stack in (self.coarse_analysis, self.coarse_synthesis):
             stack.set_input_scale(coarse_scale)
-        self.to_latents.set_matrix(basis.T, -(mean @ basis), _levelling(groups.std(0)))
+        self.to_latents.set_matrix(basis.T, -(mean @ basis), levelling(groups.std(0), DEVIATION_MIN))
         self.from_latents.set_matrix(basis, mean, coarse_scale)
         # At high rate the best step is Δ² = 12·3/(2 ln 2·λ) in grey levels (equal slopes of λ·Δ²/12/3 + bits).
         quality = torch.linspace(0, 200, ANCHORS)
@@ -332,12 +306,6 @@ def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
     basis, mean = vectors.flip(1).float(), samples.mean(0)
     return basis, mean, ((samples - mean) @ basis).std(0)
-
-
-def _levelling(deviation: Tensor) -> Tensor:
-    """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
-    factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
-    return factor / (factor * deviation).square().mean().sqrt()
 
 
 def _fitted_areas(height: int, width: int, quick: bool) -> list[tuple[slice, slice]]:

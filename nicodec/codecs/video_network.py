@@ -29,16 +29,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nicodec.codecs.base import Codec
-from nicodec.codecs.hyperprior import HYPER_HALF_WIDTH, OFFSET_MAX
+from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
 from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import Coder, RateEstimator
 from nicodec.entropy.factorized import FactorizedModel
-from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
+from nicodec.entropy.priors import Prior, ScaleMixture
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.exact.anchors import ANCHORS
 from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.blocks import Basis, BlockStack, Pointwise
+from nicodec.layers.components import levelling
 from nicodec.layers.contexts import HyperContext, MeanContext, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
 from nicodec.layers.quality import QualityTable
@@ -371,7 +372,10 @@ class VideoNetwork(Codec):
             y = y * gain
 
         rows, columns = coarse_context.shape[2:]
-        z_hat = self._code_hyper_latents(coder, z, (rows // 4, columns // 4), quality)
+        z_shape = (len(quality), self.config.hyper_latents, rows // 4, columns // 4)
+        z_hat = code_hyper_latents(
+            coder, z, z_shape, quality, self.z_model, self.hyper_context, training=self.training
+        )
         mean_features = self.mean_hyper(z_hat, quality) + F.silu(self.mean_from_context(coarse_context))
         exact = self._exact_features(motion, [r for r, _ in references], distances, quality)
         scale_features = torch.cat(
@@ -479,30 +483,9 @@ class VideoNetwork(Codec):
         h = self.fine_synthesis(h, quality)
         return from_grid(prediction + self.from_fine(h[:, :GRID])), self.to_memory(h)
 
-    def _code_hyper_latents(self, coder: Coder, z: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        shape = (len(quality), self.config.hyper_latents, *size)
-        z_hat: list[Tensor] = []
-        for number, (own, where) in enumerate(passes(shape, self.config.hyper_latents // 2, quality.device)):
-            if number == 0:
-                prior: Prior = self.z_model((shape[0], own.stop, *size), quality, where)
-            else:
-                features = signed_features(torch.cat(z_hat, 1), self.training)
-                prior = self._z_prior(self.hyper_context[number - 1](features, quality), where)
-            learn(z_hat, number, coder.code(None if z is None else z[:, own], prior))
-        return torch.cat(z_hat, 1)
-
-    def _z_prior(self, parameters: Tensor, where: Tensor) -> Prior:
-        indices, offsets = parameters[:, :1], parameters[:, 1:]
-        weights = torch.zeros_like(indices)
-        if not self.training:
-            indices = _index_of(indices)
-            offsets = offsets.clamp(-OFFSET_MAX, OFFSET_MAX).to(torch.int64)
-            weights = weights.to(torch.int64)
-        return GaussianMixture(weights, offsets, indices, where, HYPER_HALF_WIDTH)
-
     def _y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         index = parameters[:, 0]
-        return ScaleMixture(index if self.training else _index_of(index), where)
+        return ScaleMixture(index if self.training else index_of(index), where)
 
     # Start of training
 
@@ -519,7 +502,7 @@ class VideoNetwork(Codec):
         basis, deviation = _principal_components(samples)
         rest = torch.ones(c.context, dtype=torch.float32)
         self.to_fine.set_matrix(basis.T, torch.zeros(GRID), torch.ones(GRID))
-        fine_scale = _levelling(deviation)
+        fine_scale = levelling(deviation, DEVIATION_MIN)
         self.from_fine.set_matrix(basis, torch.zeros(GRID), fine_scale)
         for stack in (self.fine_analysis, self.fine_synthesis):
             stack.set_input_scale(torch.cat([fine_scale, rest]))
@@ -529,12 +512,16 @@ class VideoNetwork(Codec):
         basis, deviation = basis[:, : c.latents], deviation[: c.latents]
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
-        coarse_scale = torch.cat([_levelling(deviation), torch.ones(c.coarse_context, dtype=torch.float32)])
+        coarse_scale = torch.cat(
+            [levelling(deviation, DEVIATION_MIN), torch.ones(c.coarse_context, dtype=torch.float32)]
+        )
         for stack in (self.coarse_analysis, self.coarse_synthesis):
             stack.set_input_scale(coarse_scale)
         inward = torch.zeros(c.latents, 4 * (GRID + c.context))
         inward[:, : 4 * GRID] = basis.T
-        scale = torch.cat([_levelling(groups.std(0)), torch.full((4 * c.context,), 0.5, dtype=torch.float32)])
+        scale = torch.cat(
+            [levelling(groups.std(0), DEVIATION_MIN), torch.full((4 * c.context,), 0.5, dtype=torch.float32)]
+        )
         self.to_latents.set_matrix(inward, torch.zeros(c.latents), scale)
         self.from_latents.set_matrix(
             torch.cat([inward.T, torch.zeros(len(inward.T), c.coarse_context)], 1),
@@ -574,20 +561,9 @@ def _roughness(vectors: Tensor) -> Tensor:
     return torch.maximum(most[..., ::2], most[..., 1::2])
 
 
-def _index_of(parameters: Tensor) -> Tensor:
-    """Scale indices of what the integer networks give, in 1/16."""
-    return torch.floor((parameters + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
-
-
 def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor]:
     """Basis (n, n) by falling energy and deviations (n,) of samples (N, n) about zero."""
     double = samples.double()
     _, vectors = torch.linalg.eigh(double.T @ double / len(double))
     basis = vectors.flip(1).float()
     return basis, (samples @ basis).std(0)
-
-
-def _levelling(deviation: Tensor) -> Tensor:
-    """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
-    factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
-    return factor / (factor * deviation).square().mean().sqrt()
