@@ -1,1 +1,1 @@
-"""Quantisers: the VQ family comes here with the first codec that needs it."""
+"""Quantisers: rounding, and the family of quantisers whose indices stand for features (`base`, `registry`)."""
