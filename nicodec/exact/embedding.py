@@ -49,6 +49,6 @@ class ExactEmbedding(ExactModule):
         self.table.copy_(self.table_int.double() / 2**FRACTION_BITS)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """indices: int64 (B, H, W); returns (B, channels, H, W): real multiples of 1/16 in training, else integers."""
+        """(B, channels, H, W) of indices (B, H, W), int64: multiples of 1/16 in training, integers in evaluation."""
         rows: Tensor = _ToSixteenths.apply(self.table) if self.training else self.table_int.to(torch.float32)
         return rows[indices].movedim(-1, 1)
