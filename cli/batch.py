@@ -169,11 +169,12 @@ def _attempt(work: Work, teller: Callable[[Task], Tell] | None, task: Task) -> _
 
 
 def _keep_every_warning() -> None:
-    from nicodec.alternatives import PoorFitWarning
+    from nicodec.alternatives import PoorFitWarning, RepairedWarning
     from nicodec.media import LossyConversionWarning
 
     warnings.simplefilter("always", LossyConversionWarning)
     warnings.simplefilter("always", PoorFitWarning)
+    warnings.simplefilter("always", RepairedWarning)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

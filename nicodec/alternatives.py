@@ -27,6 +27,10 @@ SURELY_LARGER = 2.0
 """If the guess is so many times the file, no PNG is made."""
 
 
+class RepairedWarning(UserWarning):
+    """Parts of a picture were lost, and what is shown there was filled in."""
+
+
 class PoorFitWarning(UserWarning):
     """Another format serves the picture better; the message names it."""
 

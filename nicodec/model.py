@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from nicodec import checks, container, media
-from nicodec.alternatives import PoorFitWarning, better_served
-from nicodec.codecs.base import PictureCodec, Progress, Watch
+from nicodec.alternatives import PoorFitWarning, RepairedWarning, better_served
+from nicodec.codecs.base import Packets, PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options
 from nicodec.entropy.coder import Stream
 from nicodec.errors import CorruptError, InputError, QualityError
@@ -188,9 +188,10 @@ class Model:
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
         partial: bool = False,
+        repair: bool = False,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, partial=partial)
+        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, partial=partial, repair=repair)
         return media.to_pil(picture)
 
     def decompress_picture(
@@ -200,12 +201,19 @@ class Model:
         limits: container.Limits = container.DEFAULT_LIMITS,
         draw_size: tuple[int, int] | None = None,
         partial: bool = False,
+        repair: bool = False,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        return self.decode_file(container.read_picture(read_bytes(data), limits, partial), limits, draw_size)
+        stored = container.read_picture(read_bytes(data), limits, partial or repair)
+        return self.decode_file(stored, limits, draw_size, repair=repair)
 
     def decode_file(
-        self, stored: container.StoredPicture, limits: container.Limits, draw_size: tuple[int, int] | None = None
+        self,
+        stored: container.StoredPicture,
+        limits: container.Limits,
+        draw_size: tuple[int, int] | None = None,
+        *,
+        repair: bool = False,
     ) -> media.Picture:
         """Like `decompress_picture`, of a file that has been read."""
         self._check_own(stored)
@@ -214,7 +222,7 @@ class Model:
         drawn = None if draw_size is None else checks.width_and_height("draw_size", draw_size)
         if drawn is not None:
             limits.check_pixels(*drawn)
-        pixels = self._pixels(stored, drawn)
+        pixels = self._pixels(stored, drawn, repair=repair)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
@@ -237,13 +245,25 @@ class Model:
         if limits.pixels and header.width * header.height > SMALL_PIXELS:
             bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
             bound.check_work(header.width, header.height, stored.payload_bytes)
-        if stored.packet_count and not _streams_of(stored):
+        if stored.packet_count and not stored.packets:
+            raise CorruptError("all packets are lost; fetch or copy the file again")
+        if stored.packet_count and self.codec.packets is not Packets.PIECE and not _streams_of(stored):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
 
-    def _pixels(self, stored: container.StoredPicture, drawn: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own."""
+    def _pixels(
+        self, stored: container.StoredPicture, drawn: tuple[int, int] | None = None, *, repair: bool = False
+    ) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3 or 1); `drawn` is the width and height to draw at, unless they are the picture's own.
+
+        `repair`: lost pieces are filled in, and a warning tells of it.
+        """
+        lost = len(stored.lost) if self.codec.packets is Packets.PIECE or repair else 0
+        if lost and not repair:
+            raise CorruptError(
+                f"{lost} of {stored.packet_count} packets are lost; --repair (repair=True) fills in what they held"
+            )
         with fast_float(self.device):
-            x = self._decode([stored], drawn)[0]
+            x = self._repaired(stored)[0] if lost else self._decode([stored], drawn)[0]
             if stored.grey:
                 x = _grey(x)
             levels = (x * 255).round_().clamp_(0, 255).to(torch.uint8)
@@ -260,10 +280,24 @@ class Model:
             return self.codec.draw(streams, size, quality, (drawn[1], drawn[0])).float()
         return self.codec.decode(streams, size, quality)[:, :, : header.height, : header.width].float()
 
+    def _repaired(self, stored: container.StoredPicture) -> Tensor:
+        """(1, 3, H, W) float32, about 0..1, of a file that has lost packets; a warning tells what is filled in."""
+        header, align = stored.header, self.codec.alignment
+        size = (-(-header.height // align) * align, -(-header.width // align) * align)
+        streams: list[Stream | None] = [None] * stored.packet_count
+        for packet in stored.packets:
+            streams[packet.number] = Stream(packet.data, packet.symbol_checksum)
+        x, share = self.codec.repair(streams, size, header.quality)
+        text = (
+            f"{len(stored.lost)} of {stored.packet_count} packets were lost: {share:.0%} of the picture is filled in"
+        )
+        warnings.warn(text, RepairedWarning, stacklevel=5)
+        return x[:, :, : header.height, : header.width].float()
+
     def _file_of(self, header: container.Header, streams: tuple[Stream, ...], **sections: Any) -> bytes:
         """The bytes of a .nic file."""
         streams = self._long_enough(streams, header.width * header.height)
-        if self.codec.packets is None:
+        if self.codec.packets is None or (self.codec.packets is Packets.PIECE and len(streams) == 1):
             (stream,) = streams
             sections |= {"payload": stream.data, "symbol_checksum": stream.checksum}
         else:

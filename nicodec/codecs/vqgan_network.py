@@ -97,6 +97,10 @@ class Level(nn.Module):
         self.frequencies = IndexFrequencies(self.codes)
         self.context = IndexContext(self.codes, config.embedding, number * config.embedding, config.context)
 
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of its indices, of a picture of H, W pixels."""
+        return size[0] // 16 // self.factor, size[1] // 16 // self.factor
+
     def features(self, latents: Tensor) -> Tensor:
         """(B, channels, H/f, W/f) of latents (B, latents, H, W)."""
         grouped = latents if self.factor == 1 else F.pixel_unshuffle(latents, self.factor)
