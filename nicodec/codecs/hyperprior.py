@@ -39,6 +39,7 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.adaptive_filter import AdaptiveFilter
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.components import DEVIATION_MIN, levelling, principal_components
 from nicodec.layers.contexts import (
     LAST_PASS,
     HyperContext,
@@ -63,9 +64,6 @@ HYPER_HALF_WIDTH = 15
 
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side."""
-
-DEVIATION_MIN = 0.15
-"""Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
 
 
 @dataclass(frozen=True)
@@ -274,22 +272,22 @@ class Hyperprior(LatentCodec):
         c = self.config
         pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
         samples = pixels.permute(0, 2, 3, 1).flatten(0, 2)
-        fine_basis, fine_mean, fine_deviation = _principal_components(samples)
-        self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), _levelling(samples.std(0)))
-        fine_scale = _levelling(fine_deviation)
+        fine_basis, fine_mean, fine_deviation = principal_components(samples)
+        self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), levelling(samples.std(0)))
+        fine_scale = levelling(fine_deviation)
         self.from_fine.set_matrix(fine_basis, fine_mean, fine_scale)
         for stack in (self.fine_analysis, self.fine_synthesis):
             stack.set_input_scale(fine_scale)
 
         groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
-        basis, mean, deviation = _principal_components(groups)
+        basis, mean, deviation = principal_components(groups)
         basis, deviation = basis[:, : c.latents], deviation[: c.latents]
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
-        coarse_scale = _levelling(deviation)
+        coarse_scale = levelling(deviation)
         for stack in (self.coarse_analysis, self.coarse_synthesis):
             stack.set_input_scale(coarse_scale)
-        self.to_latents.set_matrix(basis.T, -(mean @ basis), _levelling(groups.std(0)))
+        self.to_latents.set_matrix(basis.T, -(mean @ basis), levelling(groups.std(0)))
         self.from_latents.set_matrix(basis, mean, coarse_scale)
         # At high rate the best step is Δ² = 12·3/(2 ln 2·λ) in grey levels (equal slopes of λ·Δ²/12/3 + bits).
         quality = torch.linspace(0, 200, ANCHORS)
@@ -308,19 +306,6 @@ class Hyperprior(LatentCodec):
         """Learn the filter of decoded pictures; see `LatentCodec.finish_training`."""
         if self.adaptive_filter is not None:
             learn_filter(self.adaptive_filter, decoded)
-
-
-def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Basis (n, n) by falling energy, mean (n,) and deviations (n,) of samples (N, n)."""
-    _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
-    basis, mean = vectors.flip(1).float(), samples.mean(0)
-    return basis, mean, ((samples - mean) @ basis).std(0)
-
-
-def _levelling(deviation: Tensor) -> Tensor:
-    """Factors that bring channels half the way to equal deviations, and the mean square of all to one."""
-    factor = deviation.clamp(min=DEVIATION_MIN).rsqrt()
-    return factor / (factor * deviation).square().mean().sqrt()
 
 
 def _fitted_areas(height: int, width: int) -> list[tuple[slice, slice]]:

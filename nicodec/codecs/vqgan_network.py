@@ -29,6 +29,7 @@ from nicodec.entropy.frequencies import IndexFrequencies
 from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS, between_anchors
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.components import levelling, principal_components
 from nicodec.layers.index_context import IndexContext, enlarged
 from nicodec.quantize.base import from_rows, to_rows
 from nicodec.quantize.priced import PricedQuantiser, PricedSettings, share_of_use
@@ -201,6 +202,29 @@ class CodeNetwork(nn.Module):
         return torch.cat(parts, 1)
 
     # Start of training
+
+    @torch.no_grad()
+    def start_transforms(self, blocks: Tensor) -> None:
+        """Set the linear part to the principal components of blocks, as in `Hyperprior.start_from`.
+
+        Args:
+            blocks: (N, 3, 16, 16) float32 in [0, 1], N several times 768.
+
+        """
+        pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
+        samples = pixels.permute(0, 2, 3, 1).flatten(0, 2)
+        basis, mean, deviation = principal_components(samples)
+        self.to_fine.set_matrix(basis.T, -(mean @ basis), levelling(samples.std(0)))
+        self.from_fine.set_matrix(basis, mean, levelling(deviation))
+        for stack in (self.fine_analysis, self.fine_synthesis):
+            stack.set_input_scale(levelling(deviation))
+        groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
+        basis, mean, deviation = (part[..., : self.config.latents] for part in principal_components(groups))
+        mean = groups.mean(0)
+        for stack in (self.coarse_analysis, self.coarse_synthesis):
+            stack.set_input_scale(levelling(deviation))
+        self.to_latents.set_matrix(basis.T, -(mean @ basis), levelling(groups.std(0)))
+        self.from_latents.set_matrix(basis, mean, levelling(deviation))
 
     @torch.no_grad()
     def take_transforms(self, other: nn.Module, lowest: int, highest: int) -> int:

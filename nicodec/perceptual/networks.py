@@ -123,7 +123,7 @@ class _LiteBlock(nn.Module):
         self._expands, self._adds = expansion != 1, stride == 1 and channels == width
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
+        h: Tensor = F.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
         h = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(h)))))
         return x + h if self._adds else h
 

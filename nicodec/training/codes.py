@@ -22,6 +22,9 @@ from nicodec.entropy.frequencies import nearest_anchor
 from nicodec.errors import InputError
 from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS
 from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.perceptual.discriminator import PatchDiscriminator, augmented, hinge
+from nicodec.perceptual.distances import feature_distance, wasserstein_distortion
+from nicodec.perceptual.networks import FeatureNetwork, NoNetworkError, vgg16
 from nicodec.quantize.base import to_rows
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
@@ -48,15 +51,32 @@ LOOKED_AT = 8
 
 
 @dataclass(frozen=True)
+class CodesStage(Stage):
+    """A part of the training; what it does not weigh is not computed."""
+
+    feature_weight: float = setting(0.0, help="Of the distance of VGG16's features.", least=0)
+    wasserstein_weight: float = setting(0.0, help="Of the Wasserstein distortion of the same features.", least=0)
+    feature_crops: int = setting(2, help="Crops of a step that are compared by features: they cost most.", least=1)
+    adversarial_weight: float = setting(0.0, help="Of the discriminator of patches.", least=0, most=0.2)
+    decoder_only: bool = setting(False, help="Whether files stay as they are: codes, prior and encoder rest.")
+
+    @property
+    def compares_features(self) -> bool:
+        """Whether VGG16 is needed."""
+        return self.feature_weight > 0 or self.wasserstein_weight > 0
+
+
+@dataclass(frozen=True)
 class CodesSettings:
     """The [objective] table."""
 
-    transforms: str = setting("", help="A model with transforms of the same sizes to start from; none: at random.")
+    transforms: str = setting("", help="A model with such transforms to start from; none: principal components.")
+    start_blocks: int = setting(60_000, help="16x16 blocks for those components.", least=1000)
     lowest: int = setting(0, help="Half steps of that model's quality that quality 0 begins as.", least=0, most=200)
     highest: int = setting(60, help="The same of quality 100.", least=0, most=200)
     start_crops: int = setting(600, help="That bases and codebooks start from.", least=1)
     start_crop: int = setting(256, help="Their side in pixels.", least=64)
-    stages: tuple[Stage, ...] = setting((Stage(),), help="One after another.")
+    stages: tuple[CodesStage, ...] = setting((CodesStage(),), help="One after another.")
     learning_rate: float = setting(5e-4, help="AdamW's.", least=0)
     prior_rate: float = setting(1e-3, help="The same, of the indices' prior.", least=0)
     warmup_steps: int = setting(100, help="In which the rate rises from nothing.", least=0)
@@ -64,6 +84,8 @@ class CodesSettings:
     gradient_clip: float = setting(1.0, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
+    discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
+    discriminator_warmup: int = setting(300, help="Steps in which it learns before it counts.", least=0)
     lost_share: float = setting(
         0.25, help="Share of steps whose prior knows a random part, as of a damaged file.", least=0, most=1
     )
@@ -81,15 +103,19 @@ class _Learner(nn.Module):
         super().__init__()
         self.network, self._lost_share = network, lost_share
 
-    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, quality: Tensor, decoder_only: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures, the codes' squared error a pixel (B,), and the bits of the indices by their prior (B,).
 
         Args:
             x: (B, 3, H, W), sides multiples of 64.
             quality: (B,) half steps, rising.
+            decoder_only: nothing but what makes pictures of codes learns; error and bits are zero.
 
         """
         network, config = self.network, self.network.config
+        if decoder_only:
+            none = torch.zeros(len(x), device=x.device)
+            return network.synthesise(self._decoded(x, quality), quality), none, none
         y = network.analyse(x, quality)
         qualities = quality.tolist()
         total, left = torch.zeros_like(y), y
@@ -115,6 +141,14 @@ class _Learner(nn.Module):
             indices.append(chosen)
         slope = _projected(y, level)
         return network.synthesise(total + (slope - slope.detach()), quality), error, bits
+
+    def _decoded(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Latents as a decoder has them."""
+        network = self.network
+        with torch.no_grad():
+            y = network.analyse(x, quality)
+            indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
+        return torch.cat([network.latents(own) for own in indices])
 
     def _prior_bits(self, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor) -> Tensor:
         """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left."""
@@ -181,6 +215,17 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         for parameter in self._prior:
             parameter.requires_grad_(True)
         self.optimisers.append(torch.optim.AdamW(self._prior, lr=settings.prior_rate, betas=(0.9, 0.99), fused=True))
+        self._discriminator = PatchDiscriminator().to(workers.device)
+        self._discriminated = 0
+        self._judge = torch.optim.AdamW(
+            self._discriminator.parameters(), lr=settings.discriminator_rate, betas=(0.5, 0.9)
+        )
+        self._features: FeatureNetwork | None = None
+        if any(stage.compares_features for stage in settings.stages):
+            try:
+                self._features = vgg16().to(workers.device)
+            except NoNetworkError as error:
+                raise InputError(f"a stage compares features, and {error}; or set their weights to 0") from error
         self.schedulers = build_schedulers(self.optimisers, self._factor)
 
     @classmethod
@@ -195,10 +240,15 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         return self.workers.wrap(_Learner(self.codec.network, self.settings.lost_share))
 
     @cached_property
+    def _discriminating(self) -> nn.Module:
+        """The discriminator as it is called when it learns."""
+        return self.workers.wrap(self._discriminator)
+
+    @cached_property
     def _average(self) -> AveragedModel:
         return build_average(self.trained, self.settings.ema)
 
-    def _stage(self) -> Stage:
+    def _stage(self) -> CodesStage:
         return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
 
     def _factor(self, step: int) -> float:
@@ -219,6 +269,8 @@ class CodesObjective(Objective[Vqgan, Pictures]):
             if not taken:
                 raise InputError(f"transforms = {settings.transforms!r}: none of its tensors fits; name another")
             self.workers.say(f"took {taken} tensors of {settings.transforms}")
+        else:
+            network.start_transforms(self.source.blocks(settings.start_blocks, settings.start_crop))
         if not self.workers.leads:
             return  # the first worker's are handed out
         self.workers.say(f"starting codebooks from {settings.start_crops} crops")
@@ -237,13 +289,15 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         x = self.source.batch(stage.batch, stage.crop)
         quality = drawn_qualities(stage.batch).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
-            x_hat, error, bits = self._network(x, quality)
-        mse = (x - x_hat.float()).square().mean((1, 2, 3))
+            x_hat, error, bits = self._network(x, quality, stage.decoder_only)
+        x_hat = x_hat.float()
+        mse = (x - x_hat).square().mean((1, 2, 3))
         bpp = bits / (stage.crop * stage.crop)
-        distortion = (mse + self.settings.commitment * error + 1e-7).sqrt()
+        distortion = 10 * (mse + self.settings.commitment * error + 1e-7).sqrt().mean()
+        perception = self._perception(x, x_hat, stage)
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        (10 * distortion.mean() + bpp.mean()).backward()
+        (distortion + bpp.mean() + perception).backward()
         norm = nn.utils.clip_grad_norm_(self._rest, self.settings.gradient_clip)
         prior_norm = nn.utils.clip_grad_norm_(self._prior, self.settings.gradient_clip)
         if torch.isfinite(norm) and torch.isfinite(prior_norm):
@@ -251,11 +305,41 @@ class CodesObjective(Objective[Vqgan, Pictures]):
                 optimiser.step()
             for scheduler in self.schedulers:
                 scheduler.step()
-        for level in self.codec.network.each_level():
-            level.quantiser.after_step()
+        if not stage.decoder_only:
+            for level in self.codec.network.each_level():
+                level.quantiser.after_step()
         self._average.update_parameters(self.trained)
         psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
-        return {"bpp": bpp.detach().mean(), "psnr": psnr, "codes": error.detach().mean().sqrt() * 255, "norm": norm}
+        return {
+            "bpp": bpp.detach().mean(),
+            "psnr": psnr,
+            "codes": error.detach().mean().sqrt() * 255,
+            "perception": perception.detach(),
+            "norm": norm,
+        }
+
+    def _perception(self, x: Tensor, x_hat: Tensor, stage: CodesStage) -> Tensor:
+        """What the stage weighs beside the squared error; the discriminator learns here, too."""
+        loss = x.new_zeros(())
+        if self._features is not None and stage.compares_features:
+            few = torch.randperm(len(x))[: stage.feature_crops]
+            a, b = x[few], x_hat[few].clamp(0, 1)
+            if stage.feature_weight:
+                loss = loss + stage.feature_weight * feature_distance(self._features, a, b).mean()
+            if stage.wasserstein_weight:
+                loss = loss + stage.wasserstein_weight * wasserstein_distortion(self._features, a, b).mean()
+        if stage.adversarial_weight:
+            real, fake = augmented(x, x_hat)
+            self._judge.zero_grad(set_to_none=True)
+            seen = self._discriminating(torch.cat([real, fake.detach()]))
+            hinge(*seen.chunk(2)).backward()  # type: ignore[no-untyped-call]
+            self._judge.step()
+            self._discriminated += 1
+            if self._discriminated > self.settings.discriminator_warmup:
+                self._discriminator.requires_grad_(False)
+                loss = loss - stage.adversarial_weight * self._discriminator(fake).mean()
+                self._discriminator.requires_grad_(True)
+        return loss
 
     def finish(self, budget: Budget) -> Vqgan:
         """See `Objective.finish`."""
@@ -297,6 +381,9 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         """See `Objective.state_dict`."""
         return {
             "codec": self.codec.state_dict(),
+            "discriminator": self._discriminator.state_dict(),
+            "judge": self._judge.state_dict(),
+            "discriminated": self._discriminated,
             "shares": [level.frequencies.shares for level in self.codec.network.each_level()],
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
@@ -309,6 +396,9 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         for level, shares in zip(self.codec.network.each_level(), state["shares"], strict=True):
             level.frequencies.shares.copy_(shares)
             level.quantiser.restart()
+        self._discriminator.load_state_dict(state["discriminator"])
+        self._judge.load_state_dict(state["judge"])
+        self._discriminated = state["discriminated"]
         self._average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
