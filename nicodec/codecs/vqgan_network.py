@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nicodec.entropy.frequencies import IndexFrequencies
-from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS, between_anchors
+from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS, between_anchors
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
 from nicodec.layers.components import levelling, principal_components
@@ -270,14 +270,17 @@ class CodeNetwork(nn.Module):
             level.leave.set_matrix(level.basis.T, torch.zeros(level.basis.shape[1], device=left.device), scale)
             features = level.features(left)
             level.quantiser.start(_sample(to_rows(features), START_ROWS))
+            _start_frequencies(level, _sample(to_rows(features), START_COUNTED), self.config)
             chosen = level.choose(features, [START_QUALITY] * len(features), self.config)
-            level.frequencies.shares.copy_(share_of_use(chosen.flatten(), level.codes).expand(ANCHORS, -1))
             _start_embedding(level)
             left, before = left - level.latents(level.values(chosen)), level
 
 
 START_ROWS, START_COMPONENT_ROWS = 60_000, 20_000
 """Features that a codebook, and a basis, starts from."""
+
+START_COUNTED, START_COUNTS = 6000, 4
+"""Features whose choices are counted at the start, and how often: each time at the prices of the count before."""
 
 START_QUALITY = 140
 """In half steps: the price at which what is left for the next level is found at the start."""
@@ -295,6 +298,16 @@ def _components(rows: Tensor, count: int) -> Tensor:
     kept = min(count, directions.shape[1])
     found[:kept] = directions.T[:kept]
     return found
+
+
+def _start_frequencies(level: Level, rows: Tensor, config: VqganConfig) -> None:
+    """How often codes are chosen at each anchor's price, which depends on how often they are chosen."""
+    for anchor in range(ANCHORS):
+        quality = anchor * ANCHOR_SPACING
+        price = config.price(quality) * (COARSE_SHARE if level.factor > 1 else 1.0)
+        for _ in range(START_COUNTS):
+            chosen = level.quantiser.choose(rows, price * level.frequencies.bits(quality))
+            level.frequencies.shares[anchor] = share_of_use(chosen, level.codes)
 
 
 def _start_embedding(level: Level) -> None:

@@ -10,7 +10,7 @@ from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS
 from nicodec.exact.module import ExactModule
 from nicodec.quantize.base import summed_over_workers
 
-AVERAGED = 50_000
+AVERAGED = 20_000
 """Averages are over about so many choices."""
 
 COST_MAX = 255
