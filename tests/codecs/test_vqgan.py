@@ -89,7 +89,8 @@ def test_what_is_encoded_is_decoded(
     found = codec.code_indices(reader, None, size, quality, mode)
     reader.finish()
     assert all(torch.equal(a, b) for a, b in zip(indices, found, strict=True))
-    assert abs(8 * len(stream.data) - writer.bits) <= 0.01 * writer.bits + 8 * 64
+    # Less, where it ends in a row of zeros: the lowest symbols give zero bytes, which are left out.
+    assert 8 * len(stream.data) <= 1.01 * writer.bits + 8 * 64
 
 
 @pytest.mark.parametrize("quality", [0, 60, 200])
