@@ -70,6 +70,12 @@ def decompress(
             "--partial", help="Decode what is whole of a damaged large picture or clip.", show_default=False
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="The same, and fill in what is lost (files of vqgan in packets).", show_default=False
+        ),
+    ] = False,
     encoder: Annotated[
         str, typer.Option("--encoder", metavar="NAME", help="Clips: x264, x265 (both near-transparent) or ffv1.")
     ] = "x264",
@@ -139,6 +145,7 @@ def decompress(
         crop=None if crop is None else options.parse_crop(crop),
         format=format,
         partial=partial,
+        repair=repair,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
         clip=ClipOutput(
@@ -188,6 +195,7 @@ def decompress_task(
     device: str,
     max_pixels: int,
     partial: bool = False,
+    repair: bool = False,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
@@ -202,6 +210,7 @@ def decompress_task(
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
         partial: decode what is whole of a damaged file of packets.
+        repair: the same, and fill in what is lost.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
         crop: left, top, width and height of what is wanted of a picture; None for all of it.
@@ -224,15 +233,16 @@ def decompress_task(
     if clip is not None and is_clip(task.source):
         if crop is not None:
             raise QualityError(f"{task.source_name} is a clip, of which no part can be cropped; leave --crop out")
-        return decompress_clip(task, clip, limits=limits, partial=partial, device=device)
+        return decompress_clip(task, clip, limits=limits, partial=partial or repair, device=device)
     raw = read_input(task)
-    stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
+    wanting = partial or repair
+    stored = container.read_picture(raw, limits, wanting)  # the whole file is checked before torch is loaded
     header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()
     if scale is not None:
         draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
-    picture = model.decode_file(stored, limits, draw_size, crop)
+    picture = model.decode_file(stored, limits, draw_size, crop, repair=repair)
     if format is None:
         format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
     out = io.BytesIO()

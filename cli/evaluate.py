@@ -73,8 +73,8 @@ def evaluate(
             "--metric",
             "-m",
             metavar="NAME",
-            help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists, fid, kid. May be repeated. "
-            "Default: all that run here, but fid and kid.",
+            help="psnr, psnr_yuv, ms_ssim, ssimulacra2, lpips, dists, efficientnet, fid, kid, efficientnet_frechet. "
+            "May be repeated. Default: all that run here, but the last three.",
         ),
     ] = None,
     output: Annotated[

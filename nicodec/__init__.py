@@ -149,6 +149,7 @@ def decompress(
     draw_size: tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
     partial: bool = False,
+    repair: bool = False,
     device: str | torch.device = "cpu",
 ) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
@@ -161,6 +162,7 @@ def decompress(
         crop: left, top, width, height of the part of the picture that is wanted; of a large one no more is decoded
             than that needs.
         partial: decode what is whole of a file of packets that was cut short or damaged.
+        repair: the same, and fill in what is lost, where the codec can ("vqgan"); a warning tells how much.
         device: torch device that the networks run on.
 
     Raises:
@@ -175,12 +177,12 @@ def decompress(
     from nicodec import container
 
     limits = container.DEFAULT_LIMITS if limits is None else limits
-    stored = container.read_picture(read_bytes(data), limits, partial)
+    stored = container.read_picture(read_bytes(data), limits, partial or repair)
     from nicodec import media
     from nicodec.shared import shared_model
 
     model = shared_model(stored.header.model, device)
-    return media.to_pil(model.decode_file(stored, limits, draw_size, crop))
+    return media.to_pil(model.decode_file(stored, limits, draw_size, crop, repair=repair))
 
 
 def info(data: Any) -> Info | VideoInfo:

@@ -210,9 +210,12 @@ class Model:
         draw_size: tuple[int, int] | None = None,
         crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
+        repair: bool = False,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
-        picture = self.decompress_picture(data, limits=limits, draw_size=draw_size, crop=crop, partial=partial)
+        picture = self.decompress_picture(
+            data, limits=limits, draw_size=draw_size, crop=crop, partial=partial, repair=repair
+        )
         return media.to_pil(picture)
 
     def decompress_picture(
@@ -223,10 +226,11 @@ class Model:
         draw_size: tuple[int, int] | None = None,
         crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
+        repair: bool = False,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        stored = container.read_picture(read_bytes(data), limits, partial)
-        return self.decode_file(stored, limits, draw_size, crop)
+        stored = container.read_picture(read_bytes(data), limits, partial or repair)
+        return self.decode_file(stored, limits, draw_size, crop, repair=repair)
 
     def decode_file(
         self,
@@ -234,11 +238,14 @@ class Model:
         limits: container.Limits,
         draw_size: tuple[int, int] | None = None,
         crop: tuple[int, int, int, int] | None = None,
+        *,
+        repair: bool = False,
     ) -> media.Picture:
         """Like `decompress_picture`, of a file that has been read.
 
         Warns:
-            DamageWarning: pieces of a damaged file are lost; what takes their places is a smooth fill.
+            DamageWarning: pieces of a damaged file are lost; what takes their places is a smooth fill, or what the
+                codec takes for likely where it is to repair the file.
 
         """
         self._check_own(stored)
@@ -250,7 +257,10 @@ class Model:
                 raise QualityError("a crop and a size to draw at contradict each other; give one of them")
             limits.check_pixels(*drawn)
         window = Window.whole((header.height, header.width)) if crop is None else _crop_of(header, crop)
-        pixels = self._pixels(stored, window) if drawn is None else self._drawn(stored, drawn)
+        if drawn is not None:
+            pixels = self._drawn(stored, drawn)
+        else:
+            pixels = self._repaired(stored, window) if repair and stored.lost else self._pixels(stored, window)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
@@ -299,6 +309,18 @@ class Model:
             )
             text = f"{len(lost)} of its parts are damaged and filled from around: {places}; fetch the file again"
             warnings.warn(text, DamageWarning, stacklevel=4)
+        return pixels
+
+    def _repaired(self, stored: container.StoredPicture, window: Window) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3 or 1) of a window of a file that has lost packets; a warning tells what is filled in."""
+        header = stored.header
+        size = self._padded(header.height, header.width)
+        with fast_float(self.device):
+            x, share = self.codec.repair(self._streams_of(stored), size, header.quality)
+            pixels = _levels(window.of(x[0]), stored.grey)
+        count = f"{len(stored.lost)} of {stored.packet_count}"
+        text = f"{count} packets were lost: {share:.0%} of the picture is filled in; fetch the file again"
+        warnings.warn(text, DamageWarning, stacklevel=4)
         return pixels
 
     def _drawn(self, stored: container.StoredPicture, drawn: tuple[int, int]) -> NDArray[np.uint8]:

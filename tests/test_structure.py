@@ -18,6 +18,7 @@ ROOMS = (
     "exact",
     "quantize",
     "entropy",
+    "perceptual",
     "layers",
     "motion",
     "splat",

@@ -229,6 +229,24 @@ class PictureCodec(Codec):
         whole = tuple(stream for stream in streams if stream is not None)
         yield window, window.of(self.decode([whole], size, quality)[0])
 
+    def repair(self, streams: Sequence[Stream | None], size: tuple[int, int], quality: int) -> tuple[Tensor, float]:
+        """Decode what is left of one picture in pieces that decode by themselves, and fill in the rest.
+
+        Args:
+            streams: of all packets, in their order; None for those that are lost.
+            size: H, W, multiples of `alignment`.
+            quality: half steps.
+
+        Returns:
+            (1, 3, H, W), as `decode` gives it, and the share of it that was filled in, 0..1.
+
+        Raises:
+            SymbolMismatchError: the symbols read are not the symbols written.
+            QualityError: the family has no such pieces.
+
+        """
+        raise QualityError("files of this codec cannot be repaired; --partial (partial=True) shows what is whole")
+
     def draw(
         self,
         streams: Sequence[tuple[Stream, ...]],

@@ -40,7 +40,7 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.adaptive_filter import AdaptiveFilter
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
-from nicodec.layers.components import levelling
+from nicodec.layers.components import levelling, principal_components
 from nicodec.layers.contexts import (
     LAST_PASS,
     HyperContext,
@@ -265,7 +265,7 @@ class Hyperprior(TiledCodec):
         c = self.config
         pixels = F.pixel_unshuffle((blocks - PIXEL_MEAN) * PIXEL_GAIN, 8)
         samples = pixels.permute(0, 2, 3, 1).flatten(0, 2)
-        fine_basis, fine_mean, fine_deviation = _principal_components(samples)
+        fine_basis, fine_mean, fine_deviation = principal_components(samples)
         self.to_fine.set_matrix(fine_basis.T, -(fine_mean @ fine_basis), levelling(samples.std(0), DEVIATION_MIN))
         fine_scale = levelling(fine_deviation, DEVIATION_MIN)
         self.from_fine.set_matrix(fine_basis, fine_mean, fine_scale)
@@ -273,7 +273,7 @@ class Hyperprior(TiledCodec):
             stack.set_input_scale(fine_scale)
 
         groups = F.pixel_unshuffle(self.to_fine(pixels), 2).flatten(1)
-        basis, mean, deviation = _principal_components(groups)
+        basis, mean, deviation = principal_components(groups)
         basis, deviation = basis[:, : c.latents], deviation[: c.latents]
         usual = deviation.clamp(min=DEVIATION_MIN)
         self.deviation.copy_(usual[:, None, None])
@@ -299,13 +299,6 @@ class Hyperprior(TiledCodec):
         """Learn the filter of decoded pictures; see `LatentCodec.finish_training`."""
         if self.adaptive_filter is not None:
             learn_filter(self.adaptive_filter, decoded)
-
-
-def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Basis (n, n) by falling energy, mean (n,) and deviations (n,) of samples (N, n)."""
-    _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
-    basis, mean = vectors.flip(1).float(), samples.mean(0)
-    return basis, mean, ((samples - mean) @ basis).std(0)
 
 
 def _fitted_areas(height: int, width: int, quick: bool) -> list[tuple[slice, slice]]:

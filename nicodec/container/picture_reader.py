@@ -63,6 +63,8 @@ class PictureFile:
         last = self._sections[-1]
         self._packets: list[Packet] = []
         self._packet_count = 0
+        self.packet_spans: list[range] = []
+        """Of each packet that was read, its bytes in the file."""
         self._packets_end = last.stop
         if last.tag == Tag.PACKETS:
             self._read_packets(last, partial)
@@ -136,6 +138,7 @@ class PictureFile:
                 continue
             if packet is not None:
                 self._packets.append(packet)
+                self.packet_spans.append(range(start, source.offset))
                 number = packet.number + 1
         self._packets_end = source.offset
         if not partial:

@@ -1,8 +1,16 @@
-"""What transforms start from: factors that level the energy of principal components."""
+"""Principal components of blocks of pictures: what transforms start as."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+
+def principal_components(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Basis (n, n) by falling energy, mean (n,) and deviations (n,) of samples (N, n)."""
+    _, vectors = torch.linalg.eigh(torch.cov(samples.double().T))
+    basis, mean = vectors.flip(1).float(), samples.mean(0)
+    return basis, mean, ((samples - mean) @ basis).std(0)
 
 
 def levelling(deviation: Tensor, least: float) -> Tensor:

@@ -1,0 +1,303 @@
+"""Pictures at 0.003 to 0.2 bits a pixel: codes of codebooks, which a decoder makes a picture of.
+
+Order of the stream: how the indices are coded (`Mode`), then the indices of each level, coarse to fine, row by row
+where they are coded by their frequencies, and in the four passes of `layers/index_context.py` where neighbours and
+coarser levels tell of them. The encoder takes what is smallest. Indices are data: what chose them may differ between
+machines, what codes them is integers.
+
+A picture may be written in pieces that decode by themselves: indices go to them in turn, shifted from row to row, so
+that a lost piece leaves neighbours, from which the network that codes indices fills in what is missing.
+
+The network is in `vqgan_network.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from nicodec.codecs.base import Packets, PictureCodec, Watch
+from nicodec.codecs.options import Options, option
+from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
+from nicodec.codecs.window import Window
+from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, Stream
+from nicodec.entropy.priors import Categorical
+from nicodec.errors import CorruptError, SymbolMismatchError
+from nicodec.layers.index_context import PASSES, pass_of
+
+AT_ONCE = 2048
+"""Indices that are coded at a time: each has a row of frequencies."""
+
+
+REPAIR_ROUNDS = 4
+"""In which lost indices are filled in, each seeing those before."""
+
+PIECE_SHIFT = 0.38
+"""Of the number of pieces: by so many their order is shifted from row to row."""
+
+
+class Mode(IntEnum):
+    """How indices are coded."""
+
+    EVEN = 0
+    """Every index costs the same."""
+    FREQUENCIES = 1
+    """By how often each is used."""
+    CONTEXT = 2
+    """By what is known around it."""
+
+
+@dataclass(frozen=True)
+class VqganOptions(Options):
+    """What the encoder can be asked for."""
+
+    packets: int = option(
+        1,
+        "Pieces that decode by themselves, 1 to 64: a file that loses some can be repaired. Costs some percent.",
+        low=1,
+        high=64,
+        metavar="N",
+    )
+
+
+class Vqgan(PictureCodec):
+    """See the module's docstring."""
+
+    Config = VqganConfig
+    Options = VqganOptions
+    packets = Packets.PIECE
+    alignment = ALIGNMENT
+    pixels_a_byte = 2**21  # no table gives an index less than 1/50 bit, and one stands for 64x64 pixels
+
+    config: VqganConfig
+
+    def __init__(self, config: VqganConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or VqganConfig()
+        self.network = CodeNetwork(self.config)
+
+    # The one traversal
+
+    def code_indices(
+        self, coder: Coder, indices: Sequence[Tensor] | None, size: tuple[int, int], quality: int, mode: Mode
+    ) -> list[Tensor]:
+        """Hand the indices of one picture to `coder`, in the order of the stream.
+
+        Args:
+            coder: what is done with them.
+            indices: of each level (1, H, W); None when decoding.
+            size: H, W in pixels.
+            quality: half steps.
+            mode: how they are coded.
+
+        Returns:
+            The indices, int64.
+
+        """
+        found: list[Tensor] = []
+        for number, level in enumerate(self.network.each_level()):
+            if number == self.config.levels(quality):
+                break
+            grid = level.grid(size)
+            own = None if indices is None else indices[number].flatten()
+            if mode == Mode.CONTEXT:
+                found.append(self._code_by_context(coder, level, own, found, grid, quality))
+            else:
+                count = grid[0] * grid[1]
+                found.append(self._code_by_frequency(coder, level, own, count, quality, mode).view(1, *grid))
+        return found
+
+    def _code_by_frequency(
+        self, coder: Coder, level: Level, own: Tensor | None, count: int, quality: int, mode: Mode
+    ) -> Tensor:
+        """Hand over `count` indices of a level, (count,)."""
+        parts = [torch.zeros(0, dtype=torch.float32, device=level.basis.device)]
+        for start in range(0, count, AT_ONCE):
+            shape = (1, 1, 1, min(AT_ONCE, count - start))
+            prior = level.frequencies.prior(quality, shape)
+            if mode == Mode.EVEN:
+                prior = Categorical(torch.zeros_like(prior.logits))
+            value = None if own is None else own[start : start + AT_ONCE].view(shape)
+            parts.append(coder.code(value, prior).flatten())
+        return torch.cat(parts).to(torch.int64)
+
+    def _code_by_context(
+        self,
+        coder: Coder,
+        level: Level,
+        own: Tensor | None,
+        before: Sequence[Tensor],
+        grid: tuple[int, int],
+        quality: int,
+    ) -> Tensor:
+        device = level.basis.device
+        half_steps = torch.tensor([quality], device=device)
+        order, context = pass_of(grid, device), level.context
+        parents = self.network.parents(before)
+        found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
+        for number in range(len(PASSES)):
+            places = torch.nonzero(order.flatten() == number)[:, 0]
+            features = context.embedded(found.view(1, *grid))
+            activations = context(features, (order < number)[None], parents, half_steps).flatten(2)
+            for part in torch.split(places, AT_ONCE):
+                if not len(part):
+                    continue
+                logits = context.logits(activations[:, :, None, part], half_steps).to(torch.int64)
+                value = None if own is None else own[part].view(1, 1, 1, -1)
+                found[part] = coder.code(value, Categorical(logits[:, :, None])).flatten().to(torch.int64)
+        return found.view(1, *grid)
+
+    def code_piece(
+        self,
+        coder: Coder,
+        indices: Sequence[Tensor] | None,
+        size: tuple[int, int],
+        quality: int,
+        mode: Mode,
+        piece: tuple[int, int],
+    ) -> list[Tensor]:
+        """Hand the indices of one piece to `coder`, in the order of its stream; see `code_indices`.
+
+        `piece`: its number, and how many there are. Returns those of each level that are its own, (n,), int64.
+        """
+        found = []
+        for number, level in enumerate(list(self.network.each_level())[: self.config.levels(quality)]):
+            places = torch.nonzero(piece_of(level.grid(size), piece[1], level.basis.device).flatten() == piece[0])[
+                :, 0
+            ]
+            own = None if indices is None else indices[number].flatten()[places]
+            found.append(self._code_by_frequency(coder, level, own, len(places), quality, mode))
+        return found
+
+    # Streams
+
+    def encode(
+        self, x: Tensor, quality: Tensor, options: VqganOptions, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """See `PictureCodec.encode`."""
+        latents = self.network.analyse(x, quality)
+        size = (x.shape[2], x.shape[3])
+        streams: list[tuple[Stream, ...]] = []
+        for one, half_steps in zip(torch.split(latents, 1), quality.tolist(), strict=True):
+            indices = self.network.indices(one, half_steps)
+            pieces = [(number, options.packets) for number in range(options.packets)]
+            streams.append(tuple(self._smallest(indices, size, half_steps, piece) for piece in pieces))
+        return streams
+
+    def _smallest(
+        self, indices: Sequence[Tensor], size: tuple[int, int], quality: int, piece: tuple[int, int]
+    ) -> Stream:
+        """The stream of a piece, by the mode that makes it smallest."""
+        tried = []
+        for mode in reversed(Mode):
+            if piece[1] > 1 and mode == Mode.CONTEXT:
+                continue
+            writer = PictureWriter()
+            _code_mode(writer, mode, indices[0].device)
+            if piece[1] == 1:
+                self.code_indices(writer, indices, size, quality, mode)
+            else:
+                self.code_piece(writer, indices, size, quality, mode, piece)
+            tried.append(writer.finish())
+        return min(tried, key=lambda stream: len(stream.data))
+
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `PictureCodec.decode`."""
+        latents = []
+        for own, half_steps in zip(streams, quality.tolist(), strict=True):
+            indices, _ = self._read(own, size, half_steps)
+            latents.append(self.network.latents(indices))
+        return self.network.synthesise(torch.cat(latents), quality)
+
+    def decode_parts(
+        self, streams: Sequence[Stream | None], size: tuple[int, int], quality: Tensor, window: Window
+    ) -> Iterator[tuple[Window, Tensor | None]]:
+        """See `PictureCodec.decode_parts`; of lost pieces there are gaps all over the picture, so none is shown."""
+        lost = streams.count(None)
+        if lost:
+            raise CorruptError(
+                f"{lost} of {len(streams)} packets are lost; --repair (repair=True) fills in what they held"
+            )
+        yield from super().decode_parts(streams, size, quality, window)
+
+    def _read(
+        self, streams: Sequence[Stream | None], size: tuple[int, int], quality: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Indices of each level, (1, H, W), 0 where they are lost, and which ones are known, likewise."""
+        device = self.network.to_fine.weight.device
+        levels = list(self.network.each_level())[: self.config.levels(quality)]
+        indices = [torch.zeros(1, *level.grid(size), dtype=torch.int64, device=device) for level in levels]
+        known = [torch.zeros_like(each, dtype=torch.bool) for each in indices]
+        for number, stream in enumerate(streams):
+            if stream is None:
+                continue
+            reader = PictureReader(stream)
+            mode = _code_mode(reader, None, device)
+            if len(streams) == 1:
+                indices = self.code_indices(reader, None, size, quality, mode)
+                known = [torch.ones_like(each, dtype=torch.bool) for each in indices]
+            else:
+                if mode == Mode.CONTEXT:
+                    raise SymbolMismatchError(
+                        "a piece is coded by its neighbours; the file was not written by nicodec"
+                    )
+                found = self.code_piece(reader, None, size, quality, mode, (number, len(streams)))
+                for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
+                    mine = piece_of(level.grid(size), len(streams), device)[None] == number
+                    all_of[mine] = own
+                    there |= mine
+            reader.finish()
+        return indices, known
+
+    # Repair
+
+    @torch.no_grad()
+    def repair(self, streams: Sequence[Stream | None], size: tuple[int, int], quality: int) -> tuple[Tensor, float]:
+        """See `PictureCodec.repair`."""
+        indices, known = self._read(streams, size, quality)
+        lost = sum(int((~each).sum()) for each in known)
+        filled: list[Tensor] = []
+        for level, own, there in zip(self.network.each_level(), indices, known, strict=False):
+            filled.append(self._filled(level, own, there, filled, quality))
+        half_steps = torch.tensor([quality], device=filled[0].device)
+        x = self.network.synthesise(self.network.latents(filled), half_steps)
+        return x, lost / sum(each.numel() for each in known)
+
+    def _filled(self, level: Level, own: Tensor, known: Tensor, before: Sequence[Tensor], quality: int) -> Tensor:
+        """A level's indices with the likeliest where they are lost, the surest first."""
+        half_steps, context = torch.tensor([quality], device=own.device), level.context
+        parents, own, known = self.network.parents(before), own.clone(), known.clone()
+        for rounds_left in range(REPAIR_ROUNDS, 0, -1):
+            places = torch.nonzero(~known.flatten())[:, 0]
+            if not len(places):
+                break
+            activations = context(context.embedded(own), known, parents, half_steps).flatten(2)
+            surest, likeliest = [], []
+            for part in torch.split(places, AT_ONCE):
+                logits = context.logits(activations[:, :, None, part], half_steps)[0, :, 0]
+                best = torch.log_softmax(logits.float() / 16, 0).max(0)
+                surest.append(best.values)
+                likeliest.append(best.indices)
+            taken = torch.cat(surest).topk(-(-len(places) // rounds_left)).indices
+            own.view(-1)[places[taken]] = torch.cat(likeliest)[taken]
+            known.view(-1)[places[taken]] = True
+        return own
+
+
+def piece_of(grid: tuple[int, int], count: int, device: torch.device) -> Tensor:
+    """(H, W) int64: which of `count` pieces holds each position; neighbours are in different ones."""
+    rows, columns = (torch.arange(n, device=device) for n in grid)
+    return (columns[None] + max(1, round(PIECE_SHIFT * count)) * rows[:, None]) % count
+
+
+def _code_mode(coder: Coder, mode: Mode | None, device: torch.device) -> Mode:
+    value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
+    prior = Categorical(torch.zeros(1, len(Mode) + 1, 1, 1, 1, dtype=torch.int64, device=device))
+    found = int(coder.code(value, prior))
+    if found >= len(Mode):
+        raise SymbolMismatchError("the stream is coded in a way that this nicodec does not know; update nicodec")
+    return Mode(found)

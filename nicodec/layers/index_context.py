@@ -1,0 +1,87 @@
+"""What decoded indices tell of others: an integer network that sees a masked grid of them, in four passes.
+
+Passes over a grid of indices: the even rows' even columns, the odd rows' odd ones, and the two that are left. A
+position that is not known is zero, and a flag says so; which ones are known is the caller's: the passes' order in a
+decoder, anything where lost indices are filled. All is integers (rule 1 of the numbers contract).
+Source: masked prediction in parallel passes, Chang et al. 2022, "MaskGIT"; four passes as in DCVC-FM.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nicodec.exact.embedding import ExactEmbedding
+from nicodec.exact.layers import FRACTION_BITS, ExactDepthwise, ExactPointwise
+from nicodec.layers.module import Layer
+
+PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""Row and column of the positions of each pass, in squares of 2x2."""
+
+PLACES = 4
+"""Channels that say where in a square of 4x4 a position is."""
+
+
+def pass_of(size: tuple[int, int], device: torch.device) -> Tensor:
+    """(H, W) int64: the number of the pass that codes each position."""
+    rows, columns = (torch.arange(n, device=device) % 2 for n in size)
+    order = torch.zeros(2, 2, dtype=torch.int64, device=device)
+    for number, (row, column) in enumerate(PASSES):
+        order[row, column] = number
+    return order[rows[:, None], columns[None]]
+
+
+def enlarged(x: Tensor, factor: int) -> Tensor:
+    """(..., H, W) to (..., factor·H, factor·W), each value repeated."""
+    return x if factor == 1 else x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+class IndexContext(Layer):
+    """Log-probabilities of the indices of one grid, from those known of it and the features of grids before."""
+
+    def __init__(self, codes: int, embedding: int, parents: int, width: int) -> None:
+        """`parents`: channels of the features of what was decoded before this grid."""
+        super().__init__()
+        self.embedding = ExactEmbedding(codes, embedding)
+        self.enter = ExactPointwise(embedding + 1 + PLACES + parents, width)
+        self.near, self.mix = ExactDepthwise(width), ExactPointwise(width, width)
+        self.further, self.refine = ExactDepthwise(width), ExactPointwise(width, width)
+        self.leave = ExactPointwise(width, codes, activation=False, zero=True)
+
+    def embedded(self, indices: Tensor) -> Tensor:
+        """Features (B, embedding, H, W) of indices (B, H, W), for this grid and those after it."""
+        return self.embedding(indices)
+
+    def forward(self, features: Tensor, known: Tensor, parents: Tensor | None, quality: Tensor) -> Tensor:
+        """What `logits` takes.
+
+        Args:
+            features: what `embedded` gave, (B, embedding, H, W); not looked at where nothing is known.
+            known: bool (B or 1, H, W).
+            parents: (B, parents, H, W) features of what was decoded before; None where there is nothing.
+            quality: int64 (B,), half steps.
+
+        Returns:
+            (B, width, H, W) activations.
+
+        """
+        one = 1.0 if self.training else float(2**FRACTION_BITS)
+        flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
+        parts = [features * flag, flag * one, self._places(features) * one]
+        h = self.enter(torch.cat(parts if parents is None else [*parts, parents], 1), quality)
+        h = self.mix(self.near(h, quality), quality)
+        return self.refine(self.further(h, quality), quality)
+
+    def logits(self, activations: Tensor, quality: Tensor) -> Tensor:
+        """(B, codes, H, W) of (B, width, H, W): natural logarithms, when coding integers in 1/16."""
+        return self.leave(activations, quality)
+
+    @staticmethod
+    def _places(like: Tensor) -> Tensor:
+        rows, columns = (torch.arange(n, device=like.device) for n in like.shape[2:])
+        bits = [(axis >> shift) % 2 for axis in (rows, columns) for shift in (0, 1)]
+        height, width = like.shape[2:]
+        planes = [
+            (bit[:, None] if number < 2 else bit[None]).expand(height, width) for number, bit in enumerate(bits)
+        ]
+        return torch.stack(planes).to(like.dtype)[None].expand(len(like), -1, -1, -1)

@@ -1,0 +1,406 @@
+"""The objective of codes of codebooks: distortion, over all of the quality range at once, and the indices' prior."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from nicodec.codecs.vqgan import Vqgan
+from nicodec.codecs.vqgan_network import CodeNetwork, Level
+from nicodec.entropy.frequencies import nearest_anchor
+from nicodec.errors import InputError
+from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS
+from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.perceptual.discriminator import PatchDiscriminator, augmented, hinge
+from nicodec.perceptual.distances import feature_distance, wasserstein_distortion
+from nicodec.perceptual.networks import FeatureNetwork, NoNetworkError, vgg16
+from nicodec.quantize.base import to_rows
+from nicodec.training.budget import Budget
+from nicodec.training.data import Pictures, PictureSettings
+from nicodec.training.loss import drawn_qualities
+from nicodec.training.objective import DataSettings, Objective
+from nicodec.training.optimisers import build_average, build_optimisers, build_schedulers, rate_factor
+from nicodec.training.preview import preview_pictures
+from nicodec.training.rate_distortion import Stage
+from nicodec.training.settings import setting
+from nicodec.training.workers import Workers
+from nicodec.zoo import find_model, load_codec
+
+START_BATCH = 16
+"""Crops at a time, of those that codebooks start from."""
+
+LATENT_UNIT = 16.0 * 768
+"""Squared error of a block's latents for one of its pixels' mean: pixels are scaled by 4, and a block has 768."""
+
+PREVIEWED = (0, 20, 40, 80, 120, 200)
+"""Half steps of quality that are looked at."""
+
+LOOKED_AT = 8
+"""Held-out pictures that are."""
+
+
+@dataclass(frozen=True)
+class CodesStage(Stage):
+    """A part of the training; what it does not weigh is not computed."""
+
+    feature_weight: float = setting(0.0, help="Of the distance of VGG16's features.", least=0)
+    wasserstein_weight: float = setting(0.0, help="Of the Wasserstein distortion of the same features.", least=0)
+    feature_crops: int = setting(2, help="Crops of a step that are compared by features: they cost most.", least=1)
+    adversarial_weight: float = setting(0.0, help="Of the discriminator of patches.", least=0, most=0.2)
+    decoder_only: bool = setting(False, help="Whether files stay as they are: codes, prior and encoder rest.")
+
+    @property
+    def compares_features(self) -> bool:
+        """Whether VGG16 is needed."""
+        return self.feature_weight > 0 or self.wasserstein_weight > 0
+
+
+@dataclass(frozen=True)
+class CodesSettings:
+    """The [objective] table."""
+
+    transforms: str = setting("", help="A model with such transforms to start from; none: principal components.")
+    start_blocks: int = setting(60_000, help="16x16 blocks for those components.", least=1000)
+    lowest: int = setting(0, help="Half steps of that model's quality that quality 0 begins as.", least=0, most=200)
+    highest: int = setting(60, help="The same of quality 100.", least=0, most=200)
+    start_crops: int = setting(600, help="That bases and codebooks start from.", least=1)
+    start_crop: int = setting(256, help="Their side in pixels.", least=64)
+    stages: tuple[CodesStage, ...] = setting((CodesStage(),), help="One after another.")
+    learning_rate: float = setting(5e-4, help="AdamW's.", least=0)
+    prior_rate: float = setting(1e-3, help="The same, of the indices' prior.", least=0)
+    warmup_steps: int = setting(100, help="In which the rate rises from nothing.", least=0)
+    decay_from: float = setting(0.4, help="Share of the training from which the rate falls.", least=0, most=0.99)
+    gradient_clip: float = setting(1.0, help="Largest norm of the gradient.", least=1e-6)
+    ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
+    commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
+    discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
+    discriminator_warmup: int = setting(300, help="Steps in which it learns before it counts.", least=0)
+    lost_share: float = setting(
+        0.25, help="Share of steps whose prior knows a random part, as of a damaged file.", least=0, most=1
+    )
+
+    def __post_init__(self) -> None:
+        ends = [stage.until for stage in self.stages]
+        if not ends or ends[-1] != 1 or any(one >= other for one, other in pairwise(ends)):
+            raise ValueError(f"stages end at {ends}; give rising shares, the last one 1")
+
+
+class _Learner(nn.Module):
+    """What workers share the gradients of."""
+
+    def __init__(self, network: CodeNetwork, lost_share: float) -> None:
+        super().__init__()
+        self.network, self._lost_share = network, lost_share
+
+    def forward(self, x: Tensor, quality: Tensor, decoder_only: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures, the codes' squared error a pixel (B,), and the bits of the indices by their prior (B,).
+
+        Args:
+            x: (B, 3, H, W), sides multiples of 64.
+            quality: (B,) half steps, rising.
+            decoder_only: nothing but what makes pictures of codes learns; error and bits are zero.
+
+        """
+        network, config = self.network, self.network.config
+        if decoder_only:
+            none = torch.zeros(len(x), device=x.device)
+            return network.synthesise(self._decoded(x, quality), quality), none, none
+        y = network.analyse(x, quality)
+        qualities = quality.tolist()
+        total, left = torch.zeros_like(y), y
+        error, bits = (torch.zeros(len(x), device=x.device) for _ in range(2))
+        indices: list[Tensor] = []
+        for number, level in enumerate(network.each_level()):
+            first = sum(config.levels(half_steps) <= number for half_steps in qualities)
+            if first == len(x):
+                break
+            own = slice(first, None)
+            features = level.features(left[own])
+            chosen = level.choose(features, qualities[own], config)
+            values = level.values(chosen)
+            level.quantiser.see(to_rows(features), chosen.flatten())
+            square = (features - values).square().sum(1).mean((1, 2)) / (LATENT_UNIT * level.factor**2)
+            error = error + F.pad(square, (first, 0))
+            found = level.latents(values)
+            total = total + F.pad(found, (0, 0, 0, 0, 0, 0, first, 0))
+            left = left - F.pad(found.detach(), (0, 0, 0, 0, 0, 0, first, 0))
+            _note_use(level, chosen, qualities[own])
+            indices = [each[len(each) - len(chosen) :] for each in indices]
+            bits = bits + F.pad(self._prior_bits(level, chosen, indices, quality[own]), (first, 0))
+            indices.append(chosen)
+        slope = _projected(y, level)
+        return network.synthesise(total + (slope - slope.detach()), quality), error, bits
+
+    def _decoded(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Latents as a decoder has them."""
+        network = self.network
+        with torch.no_grad():
+            y = network.analyse(x, quality)
+            indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
+        return torch.cat([network.latents(own) for own in indices])
+
+    def _prior_bits(self, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left."""
+        grid, context, device = (chosen.shape[1], chosen.shape[2]), level.context, chosen.device
+        if torch.rand(()) < self._lost_share:
+            known = torch.rand(1, *grid, device=device) < torch.rand((), device=device)
+            asked = ~known[0]
+        else:
+            number = int(torch.randint(len(PASSES), ()))
+            order = pass_of(grid, device)
+            known, asked = (order < number)[None], order == number
+        places = torch.nonzero(asked.flatten())[:, 0]
+        if not len(places):
+            places = torch.zeros(1, dtype=torch.int64, device=device)
+        parents = self.network.parents(before)
+        activations = context(context.embedded(chosen), known, parents, quality).flatten(2)
+        logits = context.logits(activations[:, :, None, places], quality)[:, :, 0]
+        cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
+        return cost * (grid[0] * grid[1] / math.log(2))
+
+
+def _projected(y: Tensor, level: Level) -> Tensor:
+    """What a level's basis holds of latents: where their gradient goes."""
+    grouped = y if level.factor == 1 else F.pixel_unshuffle(y, level.factor)
+    held = F.conv2d(F.conv2d(grouped, level.basis[:, :, None, None]), level.basis.T[:, :, None, None])
+    return held if level.factor == 1 else F.pixel_shuffle(held, level.factor)
+
+
+@torch.no_grad()
+def _note_use(level: Level, chosen: Tensor, qualities: Sequence[int]) -> None:
+    counts = torch.zeros(ANCHORS, level.codes, device=chosen.device)
+    for one, half_steps in zip(chosen, qualities, strict=True):
+        counts[nearest_anchor(half_steps)] += torch.bincount(one.flatten(), minlength=level.codes)
+    level.frequencies.note(counts)
+
+
+class CodesObjective(Objective[Vqgan, Pictures]):
+    """Trains transforms, codebooks and prior; qualities are drawn anew for each crop.
+
+    A crop counts by the root of its mean squared error, so that neither low nor high qualities drown the others.
+    """
+
+    settings_type: ClassVar[type[Any]] = CodesSettings
+    data_type: ClassVar[type[DataSettings]] = PictureSettings
+    settings: CodesSettings
+
+    def __init__(self, codec: Vqgan, settings: CodesSettings, source: Pictures, workers: Workers) -> None:
+        """See `Objective`."""
+        if not isinstance(codec, Vqgan):
+            raise InputError(f"{type(codec).__name__} has no codebooks; codes cannot train it")
+        super().__init__(codec, settings, source, workers)
+        for side in (settings.start_crop, *(stage.crop for stage in settings.stages)):
+            if side % codec.alignment:
+                raise InputError(f"crops of {side} pixels: the codec takes multiples of {codec.alignment}")
+            source.need(side)
+        self._share = 0.0
+        self._prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
+        prior = set(self._prior)
+        self._rest = [p for p in codec.parameters() if p.requires_grad and p not in prior]
+        self.trained = nn.ParameterList([*self._rest, *self._prior])
+        for parameter in self._prior:
+            parameter.requires_grad_(False)
+        self.optimisers = build_optimisers(codec, rate=settings.learning_rate)
+        for parameter in self._prior:
+            parameter.requires_grad_(True)
+        self.optimisers.append(torch.optim.AdamW(self._prior, lr=settings.prior_rate, betas=(0.9, 0.99), fused=True))
+        self._discriminator = PatchDiscriminator().to(workers.device)
+        self._discriminated = 0
+        self._judge = torch.optim.AdamW(
+            self._discriminator.parameters(), lr=settings.discriminator_rate, betas=(0.5, 0.9)
+        )
+        self._features: FeatureNetwork | None = None
+        if any(stage.compares_features for stage in settings.stages):
+            try:
+                self._features = vgg16().to(workers.device)
+            except NoNetworkError as error:
+                raise InputError(f"a stage compares features, and {error}; or set their weights to 0") from error
+        self.schedulers = build_schedulers(self.optimisers, self._factor)
+
+    @classmethod
+    def open_source(
+        cls, data: Any, folders: Sequence[Path], shares: Sequence[float], seed: int, budget: Budget, workers: Workers
+    ) -> Pictures:
+        """See `Objective.open_source`."""
+        return Pictures(folders, data, seed, budget, workers, shares)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return self.workers.wrap(_Learner(self.codec.network, self.settings.lost_share))
+
+    @cached_property
+    def _discriminating(self) -> nn.Module:
+        """The discriminator as it is called when it learns."""
+        return self.workers.wrap(self._discriminator)
+
+    @cached_property
+    def _average(self) -> AveragedModel:
+        return build_average(self.trained, self.settings.ema)
+
+    def _stage(self) -> CodesStage:
+        return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
+
+    def _factor(self, step: int) -> float:
+        settings = self.settings
+        course = rate_factor(self._share, step, warmup_steps=settings.warmup_steps, decay_from=settings.decay_from)
+        return course * self._stage().rate
+
+    def start(self, *, initialised: bool) -> None:
+        """See `Objective.start`."""
+        network, settings = self.codec.network, self.settings
+        if initialised:
+            for level in network.each_level():
+                level.quantiser.restart()
+            return
+        if settings.transforms:
+            other = load_codec(find_model(settings.transforms), self.workers.device)
+            taken = network.take_transforms(other, settings.lowest, settings.highest)
+            if not taken:
+                raise InputError(f"transforms = {settings.transforms!r}: none of its tensors fits; name another")
+            self.workers.say(f"took {taken} tensors of {settings.transforms}")
+        else:
+            network.start_transforms(self.source.blocks(settings.start_blocks, settings.start_crop))
+        if not self.workers.leads:
+            return  # the first worker's are handed out
+        self.workers.say(f"starting codebooks from {settings.start_crops} crops")
+        latents = []
+        with torch.no_grad():
+            for _ in range(-(-settings.start_crops // START_BATCH)):
+                x = self.source.batch(START_BATCH, settings.start_crop)
+                quality = torch.randint(QUALITY_STEPS + 1, (len(x),), device=x.device)
+                latents.append(network.analyse(x, quality))
+        network.start_levels(torch.cat(latents))
+
+    def step(self, share: float) -> dict[str, Tensor]:
+        """See `Objective.step`."""
+        self._share = share
+        stage, device = self._stage(), self.workers.device
+        x = self.source.batch(stage.batch, stage.crop)
+        quality = drawn_qualities(stage.batch).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
+            x_hat, error, bits = self._network(x, quality, stage.decoder_only)
+        x_hat = x_hat.float()
+        mse = (x - x_hat).square().mean((1, 2, 3))
+        bpp = bits / (stage.crop * stage.crop)
+        distortion = 10 * (mse + self.settings.commitment * error + 1e-7).sqrt().mean()
+        perception = self._perception(x, x_hat, stage)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        (distortion + bpp.mean() + perception).backward()
+        norm = nn.utils.clip_grad_norm_(self._rest, self.settings.gradient_clip)
+        prior_norm = nn.utils.clip_grad_norm_(self._prior, self.settings.gradient_clip)
+        if torch.isfinite(norm) and torch.isfinite(prior_norm):
+            for optimiser in self.optimisers:
+                optimiser.step()
+            for scheduler in self.schedulers:
+                scheduler.step()
+        if not stage.decoder_only:
+            for level in self.codec.network.each_level():
+                level.quantiser.after_step()
+        self._average.update_parameters(self.trained)
+        psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
+        return {
+            "bpp": bpp.detach().mean(),
+            "psnr": psnr,
+            "codes": error.detach().mean().sqrt() * 255,
+            "perception": perception.detach(),
+            "norm": norm,
+        }
+
+    def _perception(self, x: Tensor, x_hat: Tensor, stage: CodesStage) -> Tensor:
+        """What the stage weighs beside the squared error; the discriminator learns here, too."""
+        loss = x.new_zeros(())
+        if self._features is not None and stage.compares_features:
+            few = torch.randperm(len(x))[: stage.feature_crops]
+            a, b = x[few], x_hat[few].clamp(0, 1)
+            if stage.feature_weight:
+                loss = loss + stage.feature_weight * feature_distance(self._features, a, b).mean()
+            if stage.wasserstein_weight:
+                loss = loss + stage.wasserstein_weight * wasserstein_distortion(self._features, a, b).mean()
+        if stage.adversarial_weight:
+            real, fake = augmented(x, x_hat)
+            self._judge.zero_grad(set_to_none=True)
+            seen = self._discriminating(torch.cat([real, fake.detach()]))
+            hinge(*seen.chunk(2)).backward()  # type: ignore[no-untyped-call]
+            self._judge.step()
+            self._discriminated += 1
+            if self._discriminated > self.settings.discriminator_warmup:
+                self._discriminator.requires_grad_(False)
+                loss = loss - stage.adversarial_weight * self._discriminator(fake).mean()
+                self._discriminator.requires_grad_(True)
+        return loss
+
+    def finish(self, budget: Budget) -> Vqgan:
+        """See `Objective.finish`."""
+        return self._averaged()
+
+    def _averaged(self) -> Vqgan:
+        """A copy with averaged weights and derived integers, in evaluation mode."""
+        codec = copy.deepcopy(self.codec)
+        if int(self._average.n_averaged):
+            average = dict(zip(map(id, self.trained), self._average.module.parameters(), strict=True))
+            with torch.no_grad():
+                for own, theirs in zip(codec.parameters(), self.codec.parameters(), strict=True):
+                    if id(theirs) in average:
+                        own.copy_(average[id(theirs)])
+        codec.to_integers()
+        return codec.eval()
+
+    @torch.no_grad()
+    def preview(self, finished: Vqgan | None, budget: Budget) -> list[dict[str, float]]:
+        """Real streams of held-out pictures: means of bpp and of the PSNR in dB."""
+        codec = finished or self._averaged()
+        rows: dict[int, list[tuple[float, float]]] = {half_steps: [] for half_steps in PREVIEWED}
+        for number, x in enumerate(preview_pictures(self.source.held_out[:LOOKED_AT], codec.alignment)):
+            if number and budget.share() >= 1:
+                break
+            x = x.to(self.workers.device)
+            for half_steps in PREVIEWED:
+                quality, size = torch.tensor([half_steps], device=x.device), (x.shape[2], x.shape[3])
+                streams = codec.encode(x, quality, codec.Options())
+                pixels = (codec.decode(streams, size, quality).float().clamp(0, 1) * 255).round() / 255
+                psnr = -10 * torch.log10((pixels - x).square().mean().clamp(min=1e-10))
+                rows[half_steps].append((8 * len(streams[0][0].data) / (size[0] * size[1]), float(psnr)))
+        if not rows[PREVIEWED[0]]:
+            return []
+        means = {half_steps: torch.tensor(found).mean(0).tolist() for half_steps, found in rows.items()}
+        return [{"quality": q / 2, "bpp": bpp, "psnr": psnr} for q, (bpp, psnr) in means.items()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Objective.state_dict`."""
+        return {
+            "codec": self.codec.state_dict(),
+            "discriminator": self._discriminator.state_dict(),
+            "judge": self._judge.state_dict(),
+            "discriminated": self._discriminated,
+            "shares": [level.frequencies.shares for level in self.codec.network.each_level()],
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "average": self._average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Objective.load_state_dict`."""
+        self.codec.load_state_dict(state["codec"])
+        for level, shares in zip(self.codec.network.each_level(), state["shares"], strict=True):
+            level.frequencies.shares.copy_(shares)
+            level.quantiser.restart()
+        self._discriminator.load_state_dict(state["discriminator"])
+        self._judge.load_state_dict(state["judge"])
+        self._discriminated = state["discriminated"]
+        self._average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
