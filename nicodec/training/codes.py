@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from nicodec.codecs.vqgan import Vqgan
 from nicodec.codecs.vqgan_network import CodeNetwork, Level
@@ -30,10 +27,10 @@ from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
 from nicodec.training.loss import drawn_qualities
 from nicodec.training.objective import DataSettings, Objective
-from nicodec.training.optimisers import build_average, build_optimisers, build_schedulers, rate_factor
 from nicodec.training.preview import preview_pictures
 from nicodec.training.rate_distortion import Stage
 from nicodec.training.settings import setting
+from nicodec.training.steps import Steps, check_stages
 from nicodec.training.workers import Workers
 from nicodec.zoo import find_model, load_codec
 
@@ -78,6 +75,7 @@ class CodesSettings:
     start_crop: int = setting(256, help="Their side in pixels.", least=64)
     stages: tuple[CodesStage, ...] = setting((CodesStage(),), help="One after another.")
     learning_rate: float = setting(5e-4, help="AdamW's.", least=0)
+    muon_learning_rate: float = setting(0.0, help="Muon's, on matrices of 1x1 layers; 0: AdamW there too.", least=0)
     prior_rate: float = setting(1e-3, help="The same, of the indices' prior.", least=0)
     warmup_steps: int = setting(100, help="In which the rate rises from nothing.", least=0)
     decay_from: float = setting(0.4, help="Share of the training from which the rate falls.", least=0, most=0.99)
@@ -91,9 +89,7 @@ class CodesSettings:
     )
 
     def __post_init__(self) -> None:
-        ends = [stage.until for stage in self.stages]
-        if not ends or ends[-1] != 1 or any(one >= other for one, other in pairwise(ends)):
-            raise ValueError(f"stages end at {ends}; give rising shares, the last one 1")
+        check_stages(self.stages)
 
 
 class _Learner(nn.Module):
@@ -204,17 +200,8 @@ class CodesObjective(Objective[Vqgan, Pictures]):
             if side % codec.alignment:
                 raise InputError(f"crops of {side} pixels: the codec takes multiples of {codec.alignment}")
             source.need(side)
-        self._share = 0.0
-        self._prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
-        prior = set(self._prior)
-        self._rest = [p for p in codec.parameters() if p.requires_grad and p not in prior]
-        self.trained = nn.ParameterList([*self._rest, *self._prior])
-        for parameter in self._prior:
-            parameter.requires_grad_(False)
-        self.optimisers = build_optimisers(codec, rate=settings.learning_rate)
-        for parameter in self._prior:
-            parameter.requires_grad_(True)
-        self.optimisers.append(torch.optim.AdamW(self._prior, lr=settings.prior_rate, betas=(0.9, 0.99), fused=True))
+        prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
+        self._steps = Steps(codec, settings, settings.stages, apart=prior, rate_apart=settings.prior_rate)
         self._discriminator = PatchDiscriminator().to(workers.device)
         self._discriminated = 0
         self._judge = torch.optim.AdamW(
@@ -226,7 +213,6 @@ class CodesObjective(Objective[Vqgan, Pictures]):
                 self._features = vgg16().to(workers.device)
             except NoNetworkError as error:
                 raise InputError(f"a stage compares features, and {error}; or set their weights to 0") from error
-        self.schedulers = build_schedulers(self.optimisers, self._factor)
 
     @classmethod
     def open_source(
@@ -243,18 +229,6 @@ class CodesObjective(Objective[Vqgan, Pictures]):
     def _discriminating(self) -> nn.Module:
         """The discriminator as it is called when it learns."""
         return self.workers.wrap(self._discriminator)
-
-    @cached_property
-    def _average(self) -> AveragedModel:
-        return build_average(self.trained, self.settings.ema)
-
-    def _stage(self) -> CodesStage:
-        return next(stage for stage in self.settings.stages if self._share < stage.until or stage.until == 1)
-
-    def _factor(self, step: int) -> float:
-        settings = self.settings
-        course = rate_factor(self._share, step, warmup_steps=settings.warmup_steps, decay_from=settings.decay_from)
-        return course * self._stage().rate
 
     def start(self, *, initialised: bool) -> None:
         """See `Objective.start`."""
@@ -284,8 +258,8 @@ class CodesObjective(Objective[Vqgan, Pictures]):
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
-        self._share = share
-        stage, device = self._stage(), self.workers.device
+        self._steps.share = share
+        stage, device = self._steps.stage, self.workers.device
         x = self.source.batch(stage.batch, stage.crop)
         quality = drawn_qualities(stage.batch).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
@@ -295,20 +269,10 @@ class CodesObjective(Objective[Vqgan, Pictures]):
         bpp = bits / (stage.crop * stage.crop)
         distortion = 10 * (mse + self.settings.commitment * error + 1e-7).sqrt().mean()
         perception = self._perception(x, x_hat, stage)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        (distortion + bpp.mean() + perception).backward()
-        norm = nn.utils.clip_grad_norm_(self._rest, self.settings.gradient_clip)
-        prior_norm = nn.utils.clip_grad_norm_(self._prior, self.settings.gradient_clip)
-        if torch.isfinite(norm) and torch.isfinite(prior_norm):
-            for optimiser in self.optimisers:
-                optimiser.step()
-            for scheduler in self.schedulers:
-                scheduler.step()
+        norm = self._steps.take(distortion + bpp.mean() + perception)
         if not stage.decoder_only:
             for level in self.codec.network.each_level():
                 level.quantiser.after_step()
-        self._average.update_parameters(self.trained)
         psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
         return {
             "bpp": bpp.detach().mean(),
@@ -343,24 +307,12 @@ class CodesObjective(Objective[Vqgan, Pictures]):
 
     def finish(self, budget: Budget) -> Vqgan:
         """See `Objective.finish`."""
-        return self._averaged()
-
-    def _averaged(self) -> Vqgan:
-        """A copy with averaged weights and derived integers, in evaluation mode."""
-        codec = copy.deepcopy(self.codec)
-        if int(self._average.n_averaged):
-            average = dict(zip(map(id, self.trained), self._average.module.parameters(), strict=True))
-            with torch.no_grad():
-                for own, theirs in zip(codec.parameters(), self.codec.parameters(), strict=True):
-                    if id(theirs) in average:
-                        own.copy_(average[id(theirs)])
-        codec.to_integers()
-        return codec.eval()
+        return self._steps.averaged()
 
     @torch.no_grad()
     def preview(self, finished: Vqgan | None, budget: Budget) -> list[dict[str, float]]:
         """Real streams of held-out pictures: means of bpp and of the PSNR in dB."""
-        codec = finished or self._averaged()
+        codec = finished or self._steps.averaged()
         rows: dict[int, list[tuple[float, float]]] = {half_steps: [] for half_steps in PREVIEWED}
         for number, x in enumerate(preview_pictures(self.source.held_out[:LOOKED_AT], codec.alignment)):
             if number and budget.share() >= 1:
@@ -380,27 +332,19 @@ class CodesObjective(Objective[Vqgan, Pictures]):
     def state_dict(self) -> dict[str, Any]:
         """See `Objective.state_dict`."""
         return {
-            "codec": self.codec.state_dict(),
+            **self._steps.state_dict(),
             "discriminator": self._discriminator.state_dict(),
             "judge": self._judge.state_dict(),
             "discriminated": self._discriminated,
             "shares": [level.frequencies.shares for level in self.codec.network.each_level()],
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
-            "average": self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Objective.load_state_dict`."""
-        self.codec.load_state_dict(state["codec"])
+        self._steps.load_state_dict(state)
         for level, shares in zip(self.codec.network.each_level(), state["shares"], strict=True):
             level.frequencies.shares.copy_(shares)
             level.quantiser.restart()
         self._discriminator.load_state_dict(state["discriminator"])
         self._judge.load_state_dict(state["judge"])
         self._discriminated = state["discriminated"]
-        self._average.load_state_dict(state["average"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)

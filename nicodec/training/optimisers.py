@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -22,7 +22,13 @@ class LearnsSlowly(Protocol):
 
 
 def build_optimisers(
-    model: nn.Module, *, rate: float, muon_rate: float = 0.0, weight_decay: float = 0.0
+    model: nn.Module,
+    *,
+    rate: float,
+    muon_rate: float = 0.0,
+    weight_decay: float = 0.0,
+    apart: Sequence[nn.Parameter] = (),
+    rate_apart: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the matrices of 1x1 layers where it is given a rate.
 
@@ -30,15 +36,18 @@ def build_optimisers(
         model: parameters that need no gradient are left out; see `LearnsSlowly`.
         rate: AdamW's.
         muon_rate: Muon's; 0: AdamW everywhere.
-        weight_decay: of both.
+        weight_decay: of all.
+        apart: those of the model that have an AdamW of their own, the last of the list.
+        rate_apart: its rate.
 
     """
+    others = set(apart)
     matrices: list[nn.Parameter] = []
     by_share: dict[float, list[nn.Parameter]] = {}
     for module in model.modules():
         share = module.learning_rate_share if isinstance(module, LearnsSlowly) else 1.0
         for name, parameter in module.named_parameters(recurse=False):
-            if not parameter.requires_grad:
+            if not parameter.requires_grad or parameter in others:
                 continue
             is_matrix = share == 1 and name == "weight" and parameter.ndim == 2 and min(parameter.shape) > 16
             if muon_rate > 0 and is_matrix:
@@ -52,6 +61,10 @@ def build_optimisers(
     if matrices:
         muon = torch.optim.Muon(matrices, lr=muon_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
         optimisers.append(muon)
+    if apart:
+        optimisers.append(
+            torch.optim.AdamW(apart, lr=rate_apart, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+        )
     return optimisers
 
 

@@ -62,6 +62,8 @@ class Steps(Generic[C, S]):
         settings: rates and their course.
         stages: one after another.
         weight_decay: of the optimisers.
+        apart: those that have a rate of their own, and a bound of their gradient's norm of their own.
+        rate_apart: that rate.
 
     Attributes:
         share: of the budget that is spent, 0..1.
@@ -71,14 +73,31 @@ class Steps(Generic[C, S]):
 
     """
 
-    def __init__(self, codec: C, settings: StepSettings, stages: Sequence[S], *, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        codec: C,
+        settings: StepSettings,
+        stages: Sequence[S],
+        *,
+        weight_decay: float = 0.0,
+        apart: Sequence[nn.Parameter] = (),
+        rate_apart: float = 0.0,
+    ) -> None:
         self.share = 0.0
         self._codec, self._settings, self._stages = codec, settings, stages
-        self._trained = nn.ParameterList(p for p in codec.parameters() if p.requires_grad)
+        others = set(apart)
+        self._together = [p for p in codec.parameters() if p.requires_grad and p not in others]
+        self._apart = list(apart)
+        self._trained = nn.ParameterList([*self._together, *self._apart])
         if not len(self._trained):
             raise InputError(f"{type(codec).__name__} has nothing that could be trained")
         self._optimisers = build_optimisers(
-            codec, rate=settings.learning_rate, muon_rate=settings.muon_learning_rate, weight_decay=weight_decay
+            codec,
+            rate=settings.learning_rate,
+            muon_rate=settings.muon_learning_rate,
+            weight_decay=weight_decay,
+            apart=self._apart,
+            rate_apart=rate_apart,
         )
         self._schedulers = build_schedulers(self._optimisers, self._factor)
 
@@ -98,12 +117,17 @@ class Steps(Generic[C, S]):
         return course * self.stage.rate
 
     def take(self, loss: Tensor) -> Tensor:
-        """Take a step down a loss; one that is not finite is skipped. Gives the gradient's norm."""
+        """Take a step down a loss; one that is not finite is skipped.
+
+        Gives the norm of the gradient of all but those apart.
+        """
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self._trained, self._settings.gradient_clip)
-        if torch.isfinite(norm):
+        norm, norm_apart = (
+            nn.utils.clip_grad_norm_(part, self._settings.gradient_clip) for part in (self._together, self._apart)
+        )
+        if torch.isfinite(norm) and torch.isfinite(norm_apart):
             for optimiser in self._optimisers:
                 optimiser.step()
             for scheduler in self._schedulers:
@@ -115,10 +139,11 @@ class Steps(Generic[C, S]):
         """A copy of the codec with averaged weights and derived integers, in evaluation mode."""
         codec = copy.deepcopy(self._codec)
         if int(self._average.n_averaged):
-            trained = (parameter for parameter in codec.parameters() if parameter.requires_grad)
+            means = dict(zip(self._trained, self._average.module.parameters(), strict=True))
             with torch.no_grad():
-                for parameter, mean in zip(trained, self._average.module.parameters(), strict=True):
-                    parameter.copy_(mean)
+                for copied, parameter in zip(codec.parameters(), self._codec.parameters(), strict=True):
+                    if parameter in means:
+                        copied.copy_(means[parameter])
         codec.to_integers()
         return codec.eval()
 
