@@ -25,13 +25,10 @@ from nicodec.codecs.options import Options, option
 from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
 from nicodec.codecs.window import Window
 from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, Stream
+from nicodec.entropy.indices import AT_ONCE, code_indices
 from nicodec.entropy.priors import Categorical
 from nicodec.errors import CorruptError, SymbolMismatchError
 from nicodec.layers.index_context import PASSES, pass_of
-
-AT_ONCE = 2048
-"""Indices that are coded at a time: each has a row of frequencies."""
-
 
 REPAIR_ROUNDS = 4
 """In which lost indices are filled in, each seeing those before."""
@@ -115,15 +112,10 @@ class Vqgan(PictureCodec):
         self, coder: Coder, level: Level, own: Tensor | None, count: int, quality: int, mode: Mode
     ) -> Tensor:
         """Hand over `count` indices of a level, (count,)."""
-        parts = [torch.zeros(0, dtype=torch.float32, device=level.basis.device)]
-        for start in range(0, count, AT_ONCE):
-            shape = (1, 1, 1, min(AT_ONCE, count - start))
-            prior = level.frequencies.prior(quality, shape)
-            if mode == Mode.EVEN:
-                prior = Categorical(torch.zeros_like(prior.logits))
-            value = None if own is None else own[start : start + AT_ONCE].view(shape)
-            parts.append(coder.code(value, prior).flatten())
-        return torch.cat(parts).to(torch.int64)
+        logarithms = level.frequencies.logarithms(quality)
+        if mode == Mode.EVEN:
+            logarithms = torch.zeros_like(logarithms)
+        return code_indices(coder, own, logarithms[:, None].expand(-1, count))
 
     def _code_by_context(
         self,
@@ -135,20 +127,16 @@ class Vqgan(PictureCodec):
         quality: int,
     ) -> Tensor:
         device = level.basis.device
-        half_steps = torch.tensor([quality], device=device)
-        order, context = pass_of(grid, device), level.context
+        order, context = pass_of(grid, device), level.context.at(torch.tensor([quality], device=device))
         parents = self.network.parents(before)
         found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
         for number in range(len(PASSES)):
             places = torch.nonzero(order.flatten() == number)[:, 0]
-            features = context.embedded(found.view(1, *grid))
-            activations = context(features, (order < number)[None], parents, half_steps).flatten(2)
+            features = level.context.embedded(found.view(1, *grid))
+            activations = context.activations(features, (order < number)[None], parents).flatten(2)
             for part in torch.split(places, AT_ONCE):
-                if not len(part):
-                    continue
-                logits = context.logits(activations[:, :, None, part], half_steps).to(torch.int64)
-                value = None if own is None else own[part].view(1, 1, 1, -1)
-                found[part] = coder.code(value, Categorical(logits[:, :, None])).flatten().to(torch.int64)
+                logits = context.logits(activations[:, :, None, part])[0, :, 0]
+                found[part] = code_indices(coder, None if own is None else own[part], logits)
         return found.view(1, *grid)
 
     def code_piece(
@@ -269,16 +257,16 @@ class Vqgan(PictureCodec):
 
     def _filled(self, level: Level, own: Tensor, known: Tensor, before: Sequence[Tensor], quality: int) -> Tensor:
         """A level's indices with the likeliest where they are lost, the surest first."""
-        half_steps, context = torch.tensor([quality], device=own.device), level.context
+        context = level.context.at(torch.tensor([quality], device=own.device))
         parents, own, known = self.network.parents(before), own.clone(), known.clone()
         for rounds_left in range(REPAIR_ROUNDS, 0, -1):
             places = torch.nonzero(~known.flatten())[:, 0]
             if not len(places):
                 break
-            activations = context(context.embedded(own), known, parents, half_steps).flatten(2)
+            activations = context.activations(level.context.embedded(own), known, parents).flatten(2)
             surest, likeliest = [], []
             for part in torch.split(places, AT_ONCE):
-                logits = context.logits(activations[:, :, None, part], half_steps)[0, :, 0]
+                logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 best = torch.log_softmax(logits.float() / 16, 0).max(0)
                 surest.append(best.values)
                 likeliest.append(best.indices)

@@ -18,6 +18,7 @@ that each decode, ProGIC 2026; entropy-constrained choice, Chou et al. 1989.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nicodec.entropy.frequencies import IndexFrequencies
+from nicodec.entropy.indices import GROUP
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS, between_anchors
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
@@ -74,6 +76,8 @@ class VqganConfig:
         counts = {len(each) for each in (self.factors, self.codes, self.channels, self.first)}
         if len(counts) != 1 or not self.factors or self.first[0] != 0:
             raise ValueError("factors, codes, channels and first are one of each level, the first level from 0 on")
+        if any(codes > GROUP and codes % GROUP for codes in self.codes):
+            raise ValueError(f"codes {self.codes}: give at most {GROUP}, or multiples of it")
 
     def price(self, quality: int) -> float:
         """Squared error that a bit is worth at a quality in half steps: log-linear."""
@@ -189,8 +193,8 @@ class CodeNetwork(nn.Module):
 
     def latents(self, indices: Sequence[Tensor]) -> Tensor:
         """Latents (B, latents, H, W) of the indices of the first levels."""
-        parts = [level.latents(level.values(own)) for level, own in zip(self.each_level(), indices, strict=False)]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+        parts = (level.latents(level.values(own)) for level, own in zip(self.each_level(), indices, strict=False))
+        return functools.reduce(torch.add, parts)
 
     def parents(self, indices: Sequence[Tensor]) -> Tensor | None:
         """Features of decoded levels on the grid of the next one, (B, channels, H, W); None where there are none."""

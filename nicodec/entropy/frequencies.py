@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nicodec.entropy.priors import Categorical
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS
 from nicodec.exact.module import ExactModule
 from nicodec.quantize.base import summed_over_workers
@@ -53,10 +52,9 @@ class IndexFrequencies(ExactModule):
         row = self.shares[nearest_anchor(quality)]
         return -torch.log2(row * 0.98 + 0.02 / len(row)).float()
 
-    def prior(self, quality: int, shape: tuple[int, int, int, int], where: Tensor | None = None) -> Categorical:
-        """The prior of indices (1, 1, H, W), in integers, where `shape` is theirs."""
-        row = -self.costs[nearest_anchor(quality)].to(torch.int64)
-        return Categorical(row.view(1, -1, 1, 1, 1).expand(1, -1, *shape[1:]), where)
+    def logarithms(self, quality: int) -> Tensor:
+        """Of the indices' probabilities, (K,) int32, in 1/16."""
+        return -self.costs[nearest_anchor(quality)].to(torch.int32)
 
 
 def nearest_anchor(quality: int) -> int:

@@ -409,6 +409,58 @@ class Categorical:
 
 
 @dataclass(frozen=True)
+class Weighted:
+    """Any distribution over symbols 0..K−1 that have no order, by integer weights; for coding alone.
+
+    Attributes:
+        weights: (B, K, C, H, W), whole numbers 0 to 2^31 − 1, not all zero for a symbol.
+
+    """
+
+    weights: Tensor
+    first = 0
+    ordered = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Prior.shape`."""
+        return (self.weights.shape[0], *self.weights.shape[2:])
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.weights.device
+
+    def of_picture(self, number: int) -> Weighted:
+        """See `Prior.of_picture`."""
+        return Weighted(self.weights[number : number + 1])
+
+    def bits(self, x: Tensor) -> Tensor:
+        """−log2 of the probability of the nearest symbols."""
+        index = torch.round(x.detach()).to(torch.int64).unsqueeze(1)
+        weights = self.weights.double()
+        return (weights.sum(1).log2() - weights.gather(1, index).squeeze(1).log2()).float()
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return None
+
+    @property
+    def row_length(self) -> int:
+        """See `RowPrior.row_length`."""
+        return self.weights.shape[1]
+
+    @property
+    def half_width(self) -> int:
+        """No symbol is escaped."""
+        return self.row_length - 1
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """See `RowPrior.rows`."""
+        return normalise(self.weights[0].flatten(1).cpu().numpy().T[positions].astype(np.int64))
+
+
+@dataclass(frozen=True)
 class Factorized:
     """A free distribution a channel, over the symbols −R..R and, last, an escape for all others.
 

@@ -50,5 +50,7 @@ class ExactEmbedding(ExactModule):
 
     def forward(self, indices: Tensor) -> Tensor:
         """(B, channels, H, W) of indices (B, H, W), int64: multiples of 1/16 in training, integers in evaluation."""
-        rows: Tensor = _ToSixteenths.apply(self.table) if self.training else self.table_int.to(torch.float32)
-        return rows[indices].movedim(-1, 1)
+        if self.training:
+            table: Tensor = _ToSixteenths.apply(self.table)
+            return table[indices].movedim(-1, 1)
+        return self.table_int[indices].to(torch.float32).movedim(-1, 1)

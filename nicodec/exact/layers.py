@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -147,21 +148,48 @@ class _ExactLayer(ExactModule):
         self.weight.copy_(self.weight_int.double() * 2.0 ** -shift[:, None])
         self.bias.copy_(self.bias_int.double() * 2.0 ** -(shift + FRACTION_BITS)[None])
 
-    def _training_bias(self, quality: Tensor) -> Tensor:
-        return between_anchors(self.bias, quality)
+    def at(self, quality: Tensor) -> Callable[[Tensor], Tensor]:
+        """What `forward` does at a quality (B,), for several calls: what depends on the quality is computed once."""
+        if self.training:
+            bias = between_anchors(self.bias, quality)
 
-    def _finish(self, total: Tensor, quality: Tensor) -> Tensor:
-        """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers, in the memory of `total`."""
+            def learn(x: Tensor) -> Tensor:
+                y = self._learned(x) + bias
+                return activate(y) if self.activation else y
+
+            return learn
+        weight, mixed = self._scaled(quality)
+
+        def run(x: Tensor) -> Tensor:
+            total = self._summed(x, weight, mixed).floor_()
+            return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
+
+        return run
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: (B, in, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
+        return self.at(quality)(x)
+
+    @abstractmethod
+    def _learned(self, x: Tensor) -> Tensor:
+        """Products with the parameters."""
+
+    @abstractmethod
+    def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Products with an integer weight over 2^shift, exactly, and a bias (B, out)."""
+
+    def _scaled(self, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (out, in) and the biases (B, out) of the quality over 2^shift, float32, with the half that rounds.
+
+        A scale by a power of two leaves sums as exact as they are, and nothing to do with them but to floor them.
+        """
         below, past = anchor_weights(quality)
-        bias = self.bias_int.to(torch.int64)
-        mixed = bias[below] * (ANCHOR_SPACING - past)[:, None] + bias[below + 1] * past[:, None]
+        mixed = self.bias_int[below] * (ANCHOR_SPACING - past)[:, None] + self.bias_int[below + 1] * past[:, None]
         mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
         drop = self.shift.to(torch.int32)
         half = (1 << drop) >> 1
         power = ((127 - drop) << 23).view(torch.float32)  # 2^-drop, by its exponent
-        total = total.add_((mixed + half)[:, :, None, None].to(torch.float32))
-        total = total.mul_(power[None, :, None, None]).floor_()
-        return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
+        return self.weight_int.to(torch.float32).mul_(power[:, None]), (mixed + half).to(torch.float32).mul_(power)
 
 
 class ExactPointwise(_ExactLayer):
@@ -170,14 +198,13 @@ class ExactPointwise(_ExactLayer):
     def __init__(self, in_channels: int, out_channels: int, *, activation: bool = True, zero: bool = False):
         super().__init__((out_channels, in_channels), activation=activation, zero=zero)
 
-    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """x: (B, in, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
-        if self.training:
-            y = F.conv2d(x, self.weight[:, :, None, None]) + self._training_bias(quality)
-            return activate(y) if self.activation else y
+    def _learned(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight[:, :, None, None])
+
+    def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with exact_arithmetic(x.device):
-            total = torch.matmul(self.weight_int.to(torch.float32), x.flatten(2))
-        return self._finish(total.view(*total.shape[:2], *x.shape[2:]), quality)
+            total = torch.matmul(weight, x.flatten(2))
+        return total.add_(bias[:, :, None]).view(*total.shape[:2], *x.shape[2:])
 
 
 class ExactDepthwise(_ExactLayer):
@@ -190,16 +217,15 @@ class ExactDepthwise(_ExactLayer):
                 self.weight.mul_(0.5)
                 self.weight[:, 4] += 0.7
 
-    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """x: (B, channels, H, W), real multiples of 1/16 in training, integers in evaluation; quality (B,)."""
-        if self.training:
-            kernel = self.weight.view(-1, 1, 3, 3)
-            y = F.conv2d(x, kernel, padding=1, groups=kernel.shape[0]) + self._training_bias(quality)
-            return activate(y) if self.activation else y
+    def _learned(self, x: Tensor) -> Tensor:
+        kernel = self.weight.view(-1, 1, 3, 3)
+        return F.conv2d(x, kernel, padding=1, groups=kernel.shape[0])
+
+    def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         height, width = x.shape[2:]
         padded = F.pad(x, (1, 1, 1, 1))
-        total = torch.zeros_like(x)
-        for tap, weight in enumerate(self.weight_int.to(torch.float32).t()[:, None, :, None, None].unbind()):
+        total = bias[:, :, None, None].expand_as(x).contiguous()
+        for tap, own in enumerate(weight.t()[:, :, None, None].unbind()):
             row, column = divmod(tap, 3)
-            total.addcmul_(padded[:, :, row : row + height, column : column + width], weight)
-        return self._finish(total, quality)
+            total.addcmul_(padded[:, :, row : row + height, column : column + width], own)
+        return total

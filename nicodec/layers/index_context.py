@@ -8,6 +8,9 @@ Source: masked prediction in parallel passes, Chang et al. 2022, "MaskGIT"; four
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -52,36 +55,59 @@ class IndexContext(Layer):
         """Features (B, embedding, H, W) of indices (B, H, W), for this grid and those after it."""
         return self.embedding(indices)
 
-    def forward(self, features: Tensor, known: Tensor, parents: Tensor | None, quality: Tensor) -> Tensor:
+    def at(self, quality: Tensor) -> ContextAt:
+        """The network at a quality (B,), half steps: what is the same for all passes is computed once."""
+        one = 1.0 if self.training else float(2**FRACTION_BITS)
+        hidden = (self.enter, self.near, self.mix, self.further)
+        return ContextAt(
+            one, [layer.at(quality) for layer in hidden], self.refine.at(quality), self.leave.at(quality)
+        )
+
+
+@dataclass(frozen=True)
+class ContextAt:
+    """An `IndexContext` at a quality.
+
+    Attributes:
+        one: what stands for 1.
+        hidden: layers that see neighbours, one after another.
+        refine: a layer that sees its position alone.
+        leave: the last one.
+
+    """
+
+    one: float
+    hidden: Sequence[Callable[[Tensor], Tensor]]
+    refine: Callable[[Tensor], Tensor]
+    leave: Callable[[Tensor], Tensor]
+
+    def activations(self, features: Tensor, known: Tensor, parents: Tensor | None) -> Tensor:
         """What `logits` takes.
 
         Args:
             features: what `embedded` gave, (B, embedding, H, W); not looked at where nothing is known.
             known: bool (B or 1, H, W).
             parents: (B, parents, H, W) features of what was decoded before; None where there is nothing.
-            quality: int64 (B,), half steps.
 
         Returns:
             (B, width, H, W) activations.
 
         """
-        one = 1.0 if self.training else float(2**FRACTION_BITS)
         flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
-        parts = [features * flag, flag * one, self._places(features) * one]
-        h = self.enter(torch.cat(parts if parents is None else [*parts, parents], 1), quality)
-        h = self.mix(self.near(h, quality), quality)
-        return self.refine(self.further(h, quality), quality)
+        parts = [features * flag, flag * self.one, _places(features) * self.one]
+        h = torch.cat(parts if parents is None else [*parts, parents], 1)
+        for layer in self.hidden:
+            h = layer(h)
+        return h
 
-    def logits(self, activations: Tensor, quality: Tensor) -> Tensor:
+    def logits(self, activations: Tensor) -> Tensor:
         """(B, codes, H, W) of (B, width, H, W): natural logarithms, when coding integers in 1/16."""
-        return self.leave(activations, quality)
+        return self.leave(self.refine(activations))
 
-    @staticmethod
-    def _places(like: Tensor) -> Tensor:
-        rows, columns = (torch.arange(n, device=like.device) for n in like.shape[2:])
-        bits = [(axis >> shift) % 2 for axis in (rows, columns) for shift in (0, 1)]
-        height, width = like.shape[2:]
-        planes = [
-            (bit[:, None] if number < 2 else bit[None]).expand(height, width) for number, bit in enumerate(bits)
-        ]
-        return torch.stack(planes).to(like.dtype)[None].expand(len(like), -1, -1, -1)
+
+def _places(like: Tensor) -> Tensor:
+    rows, columns = (torch.arange(n, device=like.device) for n in like.shape[2:])
+    bits = [(axis >> shift) % 2 for axis in (rows, columns) for shift in (0, 1)]
+    height, width = like.shape[2:]
+    planes = [(bit[:, None] if number < 2 else bit[None]).expand(height, width) for number, bit in enumerate(bits)]
+    return torch.stack(planes).to(like.dtype)[None].expand(len(like), -1, -1, -1)

@@ -160,8 +160,9 @@ class _Learner(nn.Module):
         if not len(places):
             places = torch.zeros(1, dtype=torch.int64, device=device)
         parents = self.network.parents(before)
-        activations = context(context.embedded(chosen), known, parents, quality).flatten(2)
-        logits = context.logits(activations[:, :, None, places], quality)[:, :, 0]
+        at = context.at(quality)
+        activations = at.activations(context.embedded(chosen), known, parents).flatten(2)
+        logits = at.logits(activations[:, :, None, places])[:, :, 0]
         cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
         return cost * (grid[0] * grid[1] / math.log(2))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from nicodec.entropy.frequencies import IndexFrequencies
 from nicodec.exact.anchors import ANCHORS
@@ -22,6 +23,11 @@ def network() -> IndexContext:
     return made.eval()
 
 
+def logits(made: IndexContext, indices: Tensor, known: Tensor, parents: Tensor) -> Tensor:
+    at = made.at(QUALITY)
+    return at.logits(at.activations(made.embedded(indices), known, parents))
+
+
 def test_every_position_is_in_one_pass() -> None:
     order = pass_of((5, 6), torch.device("cpu"))
     assert [int((order == number).sum()) for number in range(len(PASSES))] == [9, 6, 9, 6]
@@ -35,7 +41,7 @@ def test_a_pass_sees_those_before_alone(number: int, seed: int) -> None:
     known = (pass_of((6, 7), indices.device) < number)[None]
     other = torch.where(known, indices, other)
     parents = torch.randint(-255, 256, (1, 5, 6, 7), generator=generator).float()
-    found = [made.logits(made(made.embedded(each), known, parents, QUALITY), QUALITY) for each in (indices, other)]
+    found = [logits(made, each, known, parents) for each in (indices, other)]
     assert torch.equal(*found)
     assert torch.equal(found[0], found[0].round())
 
@@ -44,9 +50,9 @@ def test_integers_are_near_to_what_was_trained() -> None:
     made = network()
     indices, known = torch.randint(12, (1, 6, 7)), torch.rand(1, 6, 7) < 0.5
     parents = torch.randint(-64, 65, (1, 5, 6, 7)).float()
-    integers = made.logits(made(made.embedded(indices), known, parents, QUALITY), QUALITY) / 16
+    integers = logits(made, indices, known, parents) / 16
     made.train()
-    reals = made.logits(made(made.embedded(indices), known, parents / 16, QUALITY), QUALITY)
+    reals = logits(made, indices, known, parents / 16)
     assert float((integers - reals.detach()).abs().mean()) < 0.15
 
 
@@ -65,7 +71,7 @@ def test_frequencies_follow_use() -> None:
     assert float(made.bits(100)[3]) < 0.1
     assert float(made.bits(100)[0]) > 8
     assert float(made.bits(0)[0]) == 3
-    assert torch.equal(made.prior(100, (1, 1, 2, 2)).logits[0, :, 0, 0, 0], -made.costs[5].long())
+    assert torch.equal(made.logarithms(100), -made.costs[5].int())
     before = made.costs.clone()
     made.from_integers()
     made.to_integers()
