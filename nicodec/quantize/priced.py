@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nicodec.errors import InputError
-from nicodec.quantize.base import Quantiser, parts_of, summed_over_workers
+from nicodec.quantize.base import Quantiser, parts_of
 from nicodec.quantize.codebooks import DISTANCES, counts_and_sums, k_means, squared_distances
 from nicodec.quantize.vector import VectorQuantiser, VectorSettings
 
@@ -101,6 +101,6 @@ class PricedQuantiser(VectorQuantiser):
 
 
 def share_of_use(chosen: Tensor, codes: int) -> Tensor:
-    """(K,): how often each code was chosen, of all workers' choices, as a share."""
-    counts = summed_over_workers(torch.bincount(chosen, minlength=codes).float())
+    """(K,): how often each code was chosen, as a share. For a start, which the first worker makes alone."""
+    counts = torch.bincount(chosen, minlength=codes).float()
     return counts / counts.sum().clamp(min=1)
