@@ -33,6 +33,7 @@ from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack
 from nicodec.layers.components import levelling, principal_components
 from nicodec.layers.index_context import IndexContext, enlarged
+from nicodec.layers.quality import QualityTable
 from nicodec.quantize.base import from_rows, to_rows
 from nicodec.quantize.priced import PricedQuantiser, PricedSettings, share_of_use
 
@@ -47,7 +48,7 @@ ALIGNMENT = 64
 COARSE_SHARE = 0.5
 """Of the price: on coarse grids, whose errors later levels can still mend."""
 
-START_PRICE = 2.0
+START_PRICE = 1.0
 """Squared error that a bit is worth while codebooks of 1/16 start."""
 
 
@@ -70,7 +71,7 @@ class VqganConfig:
     """Width of those networks."""
     price_max: float = 64.0
     """Squared error of latents that a bit is worth at quality 0, and below at quality 100."""
-    price_min: float = 0.25
+    price_min: float = 0.12
 
     def __post_init__(self) -> None:
         counts = {len(each) for each in (self.factors, self.codes, self.channels, self.first)}
@@ -143,6 +144,7 @@ class CodeNetwork(nn.Module):
         self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
         self.to_latents = Basis(768, c.latents)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
+        self.log_scale = QualityTable(c.latents)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
         self.from_latents = Basis(c.latents, 768)
         self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True, float32=1)
@@ -166,7 +168,7 @@ class CodeNetwork(nn.Module):
         h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
         h = self.fine_analysis(self.to_fine(h.contiguous(memory_format=torch.channels_last)), quality)
         latents: Tensor = self.coarse_analysis(self.to_latents(F.pixel_unshuffle(h, 2)), quality)
-        return latents.float()
+        return latents.float() * self.log_scale(quality).exp()
 
     def synthesise(self, latents: Tensor, quality: Tensor) -> Tensor:
         """Pictures (B, 3, H, W), about 0..1 and not clamped, of latents (B, latents, H/16, W/16)."""
@@ -256,6 +258,10 @@ class CodeNetwork(nn.Module):
                 given = between_anchors(given.float(), quality)[:, :, 0, 0]
             own.copy_(given)
             taken += 1
+        gains = [theirs.get(f"{name}.anchors") for name in ("log_gain", "log_inverse_gain")]
+        fit = [gain for gain in gains if gain is not None and gain.shape == self.log_scale.anchors.shape]
+        if len(fit) == 2:  # what their decoder takes is not what their analysis gives
+            self.log_scale.anchors.copy_(between_anchors((fit[0] + fit[1]).float(), quality)[:, :, 0, 0])
         return taken
 
     @torch.no_grad()
