@@ -38,8 +38,8 @@ class Curve:
         return bool(self.source)
 
 
-PUBLISHED_METRICS = {"psnr": "kodak_psnr.csv", "ms_ssim": "perceptual_rd.csv", "lpips": "perceptual_rd.csv"}
-"""Metric to the file in ``kodak_eval/published`` that has curves of it on Kodak."""
+PUBLISHED_METRICS = {"psnr": "kodak_psnr.csv"} | dict.fromkeys(("ms_ssim", "lpips", "dists"), "perceptual_rd.csv")
+"""Metric to the file in ``kodak_eval/published`` that has curves of it."""
 
 
 def published_curves(metric: str, dataset: str = "kodak") -> list[Curve]:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kodak_eval.codecs.base import Codec
+from kodak_eval.curves import PUBLISHED_METRICS
 from kodak_eval.datasets import DatasetPicture
 from kodak_eval.decibels import LABEL, METRIC, as_plotted
 from kodak_eval.errors import DatasetError
 from kodak_eval.matched import MatchTask, Shown, as_shown
 from kodak_eval.measurement import Job
 from kodak_eval.metrics import METRICS, of_pictures
-from kodak_eval.plots import chosen_published, plot_rate_distortion
+from kodak_eval.plots import LOW_RATES, chosen_published, plot_rate_distortion
 from kodak_eval.report import build_report
 from kodak_eval.results import Results, as_json, write_json
 from kodak_eval.runner import run
@@ -30,10 +31,36 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
                 [as_plotted(metric, curve) for curve in averages.curves],
                 [as_plotted(metric, curve) for curve in chosen_published(results.published(metric))],
                 title=title[0].upper() + title[1:],
-                axis=LABEL if metric == METRIC else METRICS[metric].label,
+                axis=_axis(metric),
                 stem=folder / f"rd-{metric}",
             )
     return paths
+
+
+def write_published_plots(results: Results, folder: Path) -> list[Path]:
+    """Write ``published-METRIC.png`` and so on of each metric that others' curves have and this run has not.
+
+    Curves with nothing measured beside them: their metrics need networks that are not here.
+    """
+    paths: list[Path] = []
+    for metric in PUBLISHED_METRICS:
+        curves = results.published(metric)
+        if curves and metric not in results.averages:
+            name = results.dataset.name
+            paths += plot_rate_distortion(
+                [],
+                [as_plotted(metric, curve) for curve in curves],
+                title=f"{name[0].upper()}{name[1:]}, as others printed it: nothing here was measured",
+                axis=_axis(metric),
+                stem=folder / f"published-{metric}",
+                greatest_rate=LOW_RATES,
+            )
+    return paths
+
+
+def _axis(metric: str) -> str:
+    label = LABEL if metric == METRIC else METRICS[metric].label
+    return label if METRICS[metric].higher_is_better else f"{label}, lower is better"
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
@@ -121,6 +148,7 @@ def write_all(
         folder / "results.json",
         *(write_tables(results, folder) if tables else ()),
         *write_plots(results, folder),
+        *write_published_plots(results, folder),
     ]
     pictures = results.dataset.pictures[:viewer_pictures]
     tasks = match_tasks(results, pictures, viewer_bpp)

@@ -5,6 +5,7 @@ Measured curves are solid, published ones dashed with their sources.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,20 @@ DPI = 200
 WIDTH, HEIGHT = 9.0, 5.2
 """Of the figure, in inches."""
 
+AXIS_LETTERS = 60
+"""Of the vertical axis' title that fit in a line."""
+
 DASHES = ((0, (4, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (2.5, 1.2)), (0, (1, 3)), (0, (9, 3)))
 """Of published curves, in turn. They are drawn last and nicodec's thick line first, so that none hides another."""
 
 MIDDLE_RATE = 0.5
-"""Bits a pixel at which the legends' order is taken."""
+"""Bits a pixel at which the legends' order is taken; the middle of the axis where that is logarithmic."""
+
+LOW_RATES = 0.5
+"""If no measured curve goes beyond, the axis of rates is logarithmic, and begins with the first of them."""
+
+RATE_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Of a logarithmic axis."""
 
 
 def chosen_published(curves: Sequence[Curve]) -> list[Curve]:
@@ -44,7 +54,7 @@ def plot_rate_distortion(
     """Write ``stem``.png, ``.svg`` and ``.pdf`` and return their paths.
 
     Args:
-        measured: drawn solid with markers.
+        measured: drawn solid with markers; their rates are what the plot shows.
         published: drawn dashed without markers; their sources are printed under the plot.
         title: over the plot: data set and number of pictures.
         axis: title of the vertical axis with the unit.
@@ -70,13 +80,13 @@ def plot_rate_distortion(
         figure = pyplot.figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_axes((0.075, 0.17, 0.62, 0.76))
         _draw(axes, measured, published)
-        _limit(axes, [*measured, *published], greatest_rate)
+        middle = _limit(axes, measured or published, published, greatest_rate)
         axes.set_xlabel("bits per pixel (whole file)")
-        axes.set_ylabel(axis)
+        axes.set_ylabel("\n".join(textwrap.wrap(axis, AXIS_LETTERS)))
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(color="#e3e3e3", linewidth=0.6)
         axes.set_axisbelow(True)
-        _legends(axes, bool(published))
+        _legends(axes, middle)
         if published:
             figure.text(0.01, 0.01, _sources(published), fontsize=5.5, color="#555555", va="bottom")
         paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".pdf")]
@@ -116,33 +126,43 @@ def _draw(axes, measured: Sequence[Curve], published: Sequence[Curve]) -> None:
         )
 
 
-def _limit(axes, curves: Sequence[Curve], greatest_rate: float) -> None:
-    """Show the rates up to ``greatest_rate`` and just the qualities found there."""
-    right = min(greatest_rate, max((curve.rates[-1] for curve in curves), default=greatest_rate))
-    seen = [q for curve in curves for r, q in zip(curve.rates, curve.qualities, strict=True) if r <= right]
-    axes.set_xlim(0, right)
+def _limit(axes, curves: Sequence[Curve], others: Sequence[Curve], greatest_rate: float) -> float:
+    """Show the rates of ``curves`` up to ``greatest_rate`` and just the qualities found there; return the middle."""
+    rates = [rate for curve in curves for rate in curve.rates]
+    right, left = min(greatest_rate, max(rates, default=greatest_rate)), 0.0
+    if rates and right <= LOW_RATES:
+        right, left = 1.05 * right, 0.95 * min(rates)
+        axes.set_xscale("log")
+        axes.set_xticks([tick for tick in RATE_TICKS if left <= tick <= right], minor=False)
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter("{x:g}")
+    drawn = [point for curve in [*curves, *others] for point in zip(curve.rates, curve.qualities, strict=True)]
+    seen = [quality for rate, quality in drawn if left <= rate <= right]
+    axes.set_xlim(left, right)
     if seen and max(seen) > min(seen):
         margin = 0.04 * (max(seen) - min(seen))
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
+    return math.sqrt(left * right) if left else MIDDLE_RATE
 
 
-def _legends(axes, published: bool) -> None:
+def _legends(axes, middle: float) -> None:
     style = {"loc": "upper left", "frameon": False, "fontsize": 7.5, "alignment": "left", "title_fontsize": 8}
-    lines = sorted(axes.lines, key=_height, reverse=True)
+    lines = sorted(axes.lines, key=lambda line: _height(line, middle), reverse=True)
     measured = [line for line in lines if line.get_gid() == "measured"]
     others = [line for line in lines if line.get_gid() == "published"]
-    first = axes.legend(handles=measured, title="Measured", bbox_to_anchor=(1.01, 1.02), **style)
-    if published:
-        axes.add_artist(first)
-        top = 1.02 - 0.042 * (len(measured) + 2)
+    top = 1.02
+    if measured:
+        axes.add_artist(axes.legend(handles=measured, title="Measured", bbox_to_anchor=(1.01, top), **style))
+        top -= 0.042 * (len(measured) + 2)
+    if others:
         axes.legend(handles=others, title="Published", bbox_to_anchor=(1.01, top), **style)
 
 
-def _height(line) -> float:
+def _height(line, rate: float) -> float:
     """Return where a curve runs in the middle of the plot: legends name the uppermost first."""
     import numpy as np
 
-    return float(np.interp(MIDDLE_RATE, *line.get_data()))
+    return float(np.interp(rate, *line.get_data()))
 
 
 def _sources(published: Sequence[Curve]) -> str:

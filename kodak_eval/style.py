@@ -14,6 +14,7 @@ COLOURS = {
     "x265-444": "#6a4c93",
     "svtav1-420": "#e07b1f",
     "nicodec-hyperprior": "#111111",
+    "nicodec-vqgan": "#0b7a3b",
 }
 """Colours of the codecs of a default run, apart from each other in hue or lightness."""
 
@@ -44,6 +45,7 @@ PLOTTED_PUBLISHED = (
     "COIN",
     "COIN++",
     "MS-ILLM",
+    "StableCodec",
 )
 """Published curves of the static plots and of the report at its opening; the report has all."""
 

@@ -54,10 +54,11 @@
     const shown = all().filter((curve) => !hidden().has(curve.label));
     const greatest = Number(state.greatest);
     const rates = shown.flatMap((curve) => curve.rates);
-    const right = Math.min(greatest, Math.max(...rates, 0.1) * 1.02);
+    const own = shown.filter((curve) => !curve.source).flatMap((curve) => curve.rates); // others' may reach further
     const logX = state.log === "1";
-    const left = logX ? Math.min(...rates, right / 2) * 0.9 : 0;
-    const seen = shown.flatMap((curve) => curve.qualities.filter((_, k) => curve.rates[k] <= right));
+    const right = Math.min(greatest, Math.max(...(own.length ? own : rates), logX ? 0.02 : 0.1) * 1.02);
+    const left = logX ? Math.min(...(own.length ? own : rates), right / 2) * 0.9 : 0;
+    const seen = shown.flatMap((curve) => curve.qualities.filter((_, k) => curve.rates[k] >= left && curve.rates[k] <= right));
     const low = Math.min(...seen), high = Math.max(...seen), margin = (high - low || 1) * 0.04;
     const metric = DATA.metrics[state.metric];
     const digits = digitsOf(state.metric);

@@ -9,11 +9,15 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const codecNames = Object.keys(DATA.codecs);
 
+/** The greatest rate that was measured; plots of low rates alone are logarithmic, and need not reach far. */
+const mostMeasured = Math.max(0, ...Object.values(DATA.curves).flatMap(({ measured }) => measured.flatMap((curve) => curve.rates)));
+const lowRates = mostMeasured > 0 && mostMeasured <= 0.5;
+
 const state = {
   metric: Object.keys(DATA.metrics)[0],
   matrix: Object.keys(DATA.metrics)[0],
-  log: "0",
-  greatest: "1.5",
+  log: lowRates ? "1" : "0",
+  greatest: lowRates ? "0.5" : "1.5",
   hidden: DATA.hidden.join("~"),
   anchor: DATA.anchor,
   time: "decode_seconds",

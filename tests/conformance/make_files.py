@@ -1,13 +1,16 @@
-"""Write the conformance files of the installed models: python -m tests.conformance.make_files
+"""Write the conformance files of installed models of pictures: python -m tests.conformance.make_files [CODEC ...]
 
-Run it only when a model is released; files of released models stay as they are, and decode for ever.
+Without a name, of all codecs in CASES. Run it only when a model is released; files of released models stay as they
+are, and decode for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -23,18 +26,27 @@ from nicodec.zoo import find_model, load_codec
 from ..conftest import smooth_picture
 
 FOLDER = Path(__file__).parent
-CASES = {
-    "colour-q10": (smooth_picture(120, 200, 1), 10),
-    "colour-q50": (smooth_picture(100, 76, 2), 50),
-    "colour-q100": (smooth_picture(40, 70, 3), 100),
-    "grey-q40": (smooth_picture(90, 90, 4)[..., 0], 40),
-    "alpha-q30": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 30),
-    "one-pixel-q90": (np.full((1, 1, 3), (10, 200, 90), dtype=np.uint8), 90),
+CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
+    "hyperprior": {
+        "colour-q10": (smooth_picture(120, 200, 1), 10, {}),
+        "colour-q50": (smooth_picture(100, 76, 2), 50, {}),
+        "colour-q100": (smooth_picture(40, 70, 3), 100, {}),
+        "grey-q40": (smooth_picture(90, 90, 4)[..., 0], 40, {}),
+        "alpha-q30": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 30, {}),
+        "one-pixel-q90": (np.full((1, 1, 3), (10, 200, 90), dtype=np.uint8), 90, {}),
+    },
+    "splat": {
+        "splat-colour": (smooth_picture(120, 200, 1), 60, {}),
+        "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80, {}),
+    },
+    "vqgan": {
+        "vqgan-q0": (smooth_picture(120, 200, 1), 0, {}),
+        "vqgan-q30": (smooth_picture(140, 76, 2), 30, {}),
+        "vqgan-q100": (smooth_picture(130, 170, 3), 100, {}),
+        "vqgan-packets": (smooth_picture(120, 200, 1), 60, {"packets": 4}),
+    },
 }
-SPLAT_CASES = {
-    "splat-colour": (smooth_picture(120, 200, 1), 60),
-    "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80),
-}
+"""By codec and name of the file: picture, quality, options."""
 
 
 def symbols_hash(data: bytes) -> str:
@@ -52,9 +64,10 @@ def symbols_hash(data: bytes) -> str:
         digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
         return symbols
 
-    stream = Stream(stored.payload, stored.symbol_checksum)
+    packets = tuple(Stream(packet.data, packet.symbol_checksum) for packet in stored.packets)
+    streams = packets or (Stream(stored.payload, stored.symbol_checksum),)
     with torch.inference_mode(), mock.patch.object(PictureReader, "code", hashed):
-        codec.decode([(stream,)], size, torch.tensor([stored.header.quality]))
+        codec.decode([streams], size, torch.tensor([stored.header.quality]))
     return digest.hexdigest()
 
 
@@ -72,14 +85,13 @@ def facts(data: bytes) -> dict[str, object]:
 
 
 def main() -> None:
-    """Write all files and facts.json."""
-    known = {}
-    cases = [(name, "hyperprior", *case) for name, case in CASES.items()]
-    cases += [(name, "splat", *case) for name, case in SPLAT_CASES.items()]
-    for name, codec, picture, quality in cases:
-        data = nicodec.compress(picture, quality, codec=codec)
-        (FOLDER / f"{name}.nic").write_bytes(data)
-        known[name] = facts(data)
+    """Write the files of the codecs that are named, and facts.json."""
+    known = json.loads((FOLDER / "facts.json").read_text())
+    for codec in sys.argv[1:] or CASES:
+        for name, (picture, quality, options) in CASES[codec].items():
+            data = nicodec.compress(picture, quality, codec=codec, **options)
+            (FOLDER / f"{name}.nic").write_bytes(data)
+            known[name] = facts(data)
     (FOLDER / "facts.json").write_text(json.dumps(known, separators=(",", ":")).replace("},", "},\n") + "\n")
 
 

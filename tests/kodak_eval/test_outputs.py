@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 from kodak_eval import evaluation, runner, speed, tables
 from kodak_eval.cache import Cache
 from kodak_eval.codecs import codec_from_name
+from kodak_eval.curves import Curve
 from kodak_eval.decibels import shown_document
 from kodak_eval.errors import EvaluationError
 from kodak_eval.matched import MatchTask, next_setting
 from kodak_eval.outputs import write_all, write_tables
+from kodak_eval.plots import plot_rate_distortion
 from kodak_eval.results import Results, as_json
 
 from .rounding_codec import Rounding
@@ -75,6 +77,7 @@ def test_all_files_are_written(finished):
         "rd-psnr_yuv.png",
         "rd-psnr_yuv.svg",
         "rd-psnr_yuv.pdf",
+        *(f"published-{name}{kind}" for name in ("ms_ssim", "lpips", "dists") for kind in (".png", ".svg", ".pdf")),
         "report.html",
     ]
     assert {path.name for path in (root / "out").iterdir()} == {path.name for path in paths}
@@ -83,6 +86,19 @@ def test_all_files_are_written(finished):
     assert ElementTree.parse(paths[2]).getroot().tag.endswith("svg")
     assert re.search(r"<text[^>]*>Published curves: ", paths[2].read_text())
     assert paths[3].read_bytes().startswith(b"%PDF")
+
+
+def test_plots_of_low_rates_are_logarithmic(tmp_path):
+    measured = [Curve("a", "A", (0.012, 0.04, 0.18), (20.0, 23.0, 27.0))]
+    published = [Curve("b", "B", (0.02, 0.1, 2.0), (21.0, 24.0, 40.0), source="somebody")]
+    paths = plot_rate_distortion(measured, published, title="t", axis="dB", stem=tmp_path / "low")
+    texts = set(re.findall(r"<text[^>]*>([^<]+)</text>", paths[1].read_text()))
+    assert {"0.02", "0.05", "0.1"} <= texts
+    assert not {"0.5", "1", "2", "40"} & texts
+    alone = plot_rate_distortion([], published, title="t", axis="dB", stem=tmp_path / "alone")
+    texts = set(re.findall(r"<text[^>]*>([^<]+)</text>", alone[1].read_text()))
+    assert "Published" in texts
+    assert "Measured" not in texts
 
 
 def test_results_json_has_everything(finished):
