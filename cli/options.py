@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nicodec import DEFAULT_CLIP_CODEC
+from nicodec.sizes import size_in_bytes
 from nicodec.zoo import has_packaged_weights
 from nicodec_cli.console import UsageError
 
@@ -64,10 +65,6 @@ def check_skipping(skip_existing: bool, force: bool) -> None:
         raise UsageError("--skip-existing and --force contradict each other; give one of them")
 
 
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
 def check_quality(quality: float | None) -> float | None:
     """Give back a quality of 0 to 100 or None; UsageError for another."""
     if quality is not None and not 0 <= quality <= 100:
@@ -82,11 +79,9 @@ def parse_bytes(text: str) -> int:
         UsageError: it is no such size, or less than one byte.
 
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE | re.ASCII)
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None:
+    count = size_in_bytes(text)
+    if count is None:
         raise UsageError(f"--size {text}: not a size; give bytes or a unit: 40000, 40kB, 40KiB, 1.5MB")
-    count = int(float(match[1]) * unit)
     if count < 1:
         raise UsageError(f"--size {text}: less than one byte; give a larger size")
     return count

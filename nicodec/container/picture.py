@@ -1,6 +1,8 @@
 """What a picture's file holds."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 
@@ -86,6 +88,17 @@ class StoredPicture:
     def packet_count(self) -> int:
         """The number of packets that the picture was written with."""
         return len(self.packets) + len(self.lost)
+
+    @property
+    def levels(self) -> int:
+        """The number of levels that are there, from the first one on without a gap."""
+        return sum(
+            packet.type == PacketType.LEVEL and packet.number == place for place, packet in enumerate(self.packets)
+        )
+
+    def first_levels(self, count: int) -> StoredPicture:
+        """The picture of its first `count` levels, 1 to `levels`; none of it is lost."""
+        return replace(self, packets=self.packets[:count], lost=())
 
     @property
     def payload_bytes(self) -> int:

@@ -50,7 +50,8 @@ class PictureFile:
     """A picture's file, parsed and checked once; made by `parse_picture`.
 
     `header`: what it says of its picture. `sizes`: see `section_sizes`. `picture`: its content, unpacked when it is
-    first asked for.
+    first asked for. `size`: bytes of the file. `packet_ends`: so many of them are needed for each packet that is
+    there and all before it.
     """
 
     def __init__(self, data: bytes, limits: Limits, partial: bool) -> None:
@@ -61,6 +62,8 @@ class PictureFile:
         self.header, position = parse_header(data, Kind.PICTURE)
         self._sections = _parse_head(data, position, partial)
         last = self._sections[-1]
+        self.size = len(data)
+        self.packet_ends: list[int] = []
         self._packets: list[Packet] = []
         self._packet_count = 0
         self._packets_end = last.stop
@@ -127,7 +130,7 @@ class PictureFile:
         while number < self._packet_count:
             start = source.offset
             try:
-                packet = _read_packet(reader, number, self._packet_count, partial)
+                packet = read_packet(reader, number, self._packet_count, partial)
             except (CorruptError, TruncatedError):
                 if not partial:
                     raise
@@ -136,6 +139,7 @@ class PictureFile:
                 continue
             if packet is not None:
                 self._packets.append(packet)
+                self.packet_ends.append(source.offset)
                 number = packet.number + 1
         self._packets_end = source.offset
         if not partial:
@@ -203,7 +207,7 @@ def _parse_head(data: bytes, position: int, partial: bool) -> list[Section]:
     return parse_sections(data, position, whole)
 
 
-def _read_packet(reader: PacketReader, expected: int, count: int, partial: bool) -> Packet | None:
+def read_packet(reader: PacketReader, expected: int, count: int, partial: bool) -> Packet | None:
     """Read a packet, whose number should be `expected`; None where it is an unknown one that may be skipped."""
     try:
         raw = reader.read()
