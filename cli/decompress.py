@@ -67,9 +67,19 @@ def decompress(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="Decode what is whole of a damaged large picture or clip.", show_default=False
+            "--partial",
+            help="Decode what is whole of a damaged or unfinished picture in levels or tiles, or of a clip.",
+            show_default=False,
         ),
     ] = False,
+    upto: Annotated[
+        str | None,
+        typer.Option(
+            "--upto",
+            metavar="30%|20kB|N",
+            help="Pictures in levels: decode those that are whole in so much of the file, or the first N.",
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option("--encoder", metavar="NAME", help="Clips: x264, x265 (both near-transparent) or ffv1.")
     ] = "x264",
@@ -97,6 +107,7 @@ def decompress(
     """
     from nicodec.container.limits import DEFAULT_LIMITS
     from nicodec.media import PICTURE_SUFFIXES
+    from nicodec.upto import Upto
     from nicodec_cli.batch import run_tasks
     from nicodec_cli.tasks import is_device, plan
 
@@ -132,6 +143,8 @@ def decompress(
         raise UsageError("--scale and --draw contradict each other; give one of them")
     if crop is not None and (scale is not None or draw_size is not None):
         raise UsageError("--crop goes with neither --scale nor --draw; give one of them")
+    if upto is not None:
+        Upto.of(upto)  # says what is wrong before any file is read
     work = functools.partial(
         decompress_task,
         scale=scale,
@@ -139,6 +152,7 @@ def decompress(
         crop=None if crop is None else options.parse_crop(crop),
         format=format,
         partial=partial,
+        upto=upto,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
         clip=ClipOutput(
@@ -188,6 +202,7 @@ def decompress_task(
     device: str,
     max_pixels: int,
     partial: bool = False,
+    upto: str | None = None,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
@@ -202,6 +217,7 @@ def decompress_task(
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
         partial: decode what is whole of a damaged file of packets.
+        upto: how much of a file of levels is decoded, as `nicodec.decompress` takes it.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
         crop: left, top, width and height of what is wanted of a picture; None for all of it.
@@ -217,6 +233,7 @@ def decompress_task(
 
     from nicodec import container, media
     from nicodec.errors import QualityError
+    from nicodec.upto import read_part
     from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
@@ -224,9 +241,12 @@ def decompress_task(
     if clip is not None and is_clip(task.source):
         if crop is not None:
             raise QualityError(f"{task.source_name} is a clip, of which no part can be cropped; leave --crop out")
+        if upto is not None:
+            raise QualityError(f"{task.source_name} is a clip, which has no levels; leave --upto out")
         return decompress_clip(task, clip, limits=limits, partial=partial, device=device)
     raw = read_input(task)
-    stored = container.read_picture(raw, limits, partial)  # the whole file is checked before torch is loaded
+    # the whole file is checked before torch is loaded
+    stored = read_part(raw, limits, partial=partial, upto=upto)
     header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()

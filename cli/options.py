@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,16 @@ from nicodec_cli.console import UsageError
 
 if TYPE_CHECKING:
     from nicodec.model import Model
+
+
+class Strippable(StrEnum):
+    """Metadata that can be left out of a .nic file."""
+
+    ALL = "all"
+    EXIF = "exif"
+    XMP = "xmp"
+    ICC = "icc"
+
 
 CLIP_DEFAULT = (
     DEFAULT_CLIP_CODEC
@@ -57,6 +68,18 @@ MaxPixels = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.", show_default=False)]
+
+
+Strip = Annotated[
+    list[Strippable] | None,
+    typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
+]
+
+
+def stripped(strip: list[Strippable] | None) -> tuple[str, ...]:
+    """Give the names of the metadata that is left out."""
+    kinds = (Strippable.EXIF, Strippable.XMP, Strippable.ICC)
+    return tuple(kind.value for kind in kinds if strip and (Strippable.ALL in strip or kind in strip))
 
 
 def check_skipping(skip_existing: bool, force: bool) -> None:

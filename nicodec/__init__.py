@@ -200,7 +200,7 @@ def decompress(
 
 
 def truncate(data: Any, max_bytes: int, *, strip: Iterable[str] = ()) -> bytes:
-    """Make a smaller file of a picture in levels, whole and valid, by leaving out the last ones; nothing is coded anew.
+    """Make a smaller file of a picture in levels, whole and valid, without its last ones; nothing is coded anew.
 
     Args:
         data: the bytes of a file, a path, or a binary file; one that fits comes back as it is.

@@ -215,9 +215,7 @@ class Model:
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
         return media.to_pil(
-            self.decompress_picture(
-                data, limits=limits, draw_size=draw_size, crop=crop, partial=partial, upto=upto
-            )
+            self.decompress_picture(data, limits=limits, draw_size=draw_size, crop=crop, partial=partial, upto=upto)
         )
 
     def decompress_picture(

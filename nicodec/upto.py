@@ -68,7 +68,7 @@ class Upto:
         count = bisect_right(file.packet_ends, size)
         if not count:
             raise QualityError(
-                f"the first {size} bytes of the file hold no level, the first level ends at byte {file.packet_ends[0]}:"
+                f"the first {size} bytes of the file hold no level, the first one ends at byte {file.packet_ends[0]}:"
                 " give more"
             )
         count = min(count, count if self.levels is None else self.levels)

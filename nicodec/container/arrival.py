@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from nicodec.container.format import HEADER_MAX_BYTES, PICTURE_PACKETS_MAX, TRAILER_BYTES, Header, Kind, Tag
+from nicodec.container.format import HEADER_MAX_BYTES, TRAILER_BYTES, Header, Kind, Tag
 from nicodec.container.limits import DEFAULT_LIMITS, Limits
 from nicodec.container.packets import PacketReader
 from nicodec.container.picture import Packet, StoredPicture
@@ -70,8 +70,8 @@ class PictureArrival:
         """
         if not self.is_complete or self.picture is None:
             raise TruncatedError(
-                f"the file has not come to its end, of which there are {len(self._data)} bytes: feed the rest, or take"
-                " the picture of what has come"
+                f"the file's end is not among the {len(self._data)} bytes that have come: feed the rest, or take the picture"
+                " of what is there"
             )
         return self.picture
 

@@ -20,7 +20,9 @@ def shorten_picture(data: bytes, max_bytes: int, *, icc: bool = True, exif: bool
     Args:
         data: a whole file; one that fits as it is comes back as it is.
         max_bytes: most bytes of the result.
-        icc, exif, xmp: whether the picture keeps them.
+        icc: whether the picture keeps it.
+        exif: likewise.
+        xmp: likewise.
 
     Raises:
         QualityError: not even the first level fits.
