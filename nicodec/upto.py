@@ -60,7 +60,7 @@ class Upto:
         stored = file.picture
         if stored.lost and not stored.packets:
             return stored  # of which there is nothing to decode, as whoever tries will say
-        if not any(packet.type == container.PacketType.LEVEL for packet in stored.packets):
+        if not stored.is_in_levels:
             raise QualityError("the file has no levels, and is decoded as a whole: leave upto out")
         size = file.size if self.size is None else self.size
         if self.share is not None:

@@ -1,7 +1,5 @@
 """A picture's file that arrives in pieces: its levels are there as soon as each is whole."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import replace
 
@@ -70,8 +68,8 @@ class PictureArrival:
         """
         if not self.is_complete or self.picture is None:
             raise TruncatedError(
-                f"the file's end is not among the {len(self._data)} bytes that have come: feed the rest, or take the picture"
-                " of what is there"
+                f"the file's end is not among the {len(self._data)} bytes that have come: feed the rest, or take the"
+                " picture of what is there"
             )
         return self.picture
 

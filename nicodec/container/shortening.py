@@ -1,7 +1,5 @@
 """A smaller file of a picture in levels: its last ones left out, nothing coded anew."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from dataclasses import replace
 
@@ -40,13 +38,12 @@ def shorten_picture(data: bytes, max_bytes: int, *, icc: bool = True, exif: bool
     whole = bytes(data) if kept == stored else write_picture(kept)
     if len(whole) <= max_bytes:
         return whole
-    levels = stored.levels
-    if not levels:
+    if not stored.is_in_levels:
         raise InputError(
             f"the picture has {len(whole)} bytes and no levels that could be left out to make it {max_bytes}:"
             " compress the original anew, with so many bytes as its size"
         )
-    fitting = bisect_right(range(1, levels), max_bytes, key=lambda count: len(_of_levels(kept, count)))
+    fitting = bisect_right(range(1, stored.levels), max_bytes, key=lambda count: len(_of_levels(kept, count)))
     if not fitting:
         raise QualityError(
             f"{max_bytes} bytes cannot be reached: the first level and what is before it have"
