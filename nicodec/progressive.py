@@ -12,6 +12,8 @@ from nicodec.shared import shared_model
 if TYPE_CHECKING:
     import torch
 
+    from nicodec.model import Model
+
 
 class ProgressiveDecoder:
     """Shows a .nic file while its bytes come: `feed` them, and take a better picture whenever there is one.
@@ -32,17 +34,25 @@ class ProgressiveDecoder:
 
     """
 
-    def __init__(self, *, limits: container.Limits | None = None, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        *,
+        limits: container.Limits | None = None,
+        device: str | torch.device = "cpu",
+        model: Model | None = None,
+    ) -> None:
         """Begin a file.
 
         Args:
             limits: what it may ask for.
             device: torch device that the networks run on.
+            model: that wrote it, if it is loaded already; else it is found by the file.
 
         """
         self.image: Image.Image | None = None
         self._limits = container.DEFAULT_LIMITS if limits is None else limits
         self._device = device
+        self._model = model
         self._arrival = container.PictureArrival(self._limits)
 
     @property
@@ -85,8 +95,9 @@ class ProgressiveDecoder:
             return None  # packets of another kind are shown when all are there
         if stored.levels:
             stored = stored.first_levels(stored.levels)
-        model = shared_model(stored.header.model, self._device)
-        self.image = media.to_pil(model.decode_file(stored, self._limits))
+        if self._model is None:
+            self._model = shared_model(stored.header.model, self._device)
+        self.image = media.to_pil(self._model.decode_file(stored, self._limits))
         return self.image
 
     def finish(self) -> Image.Image:
