@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
     from nicodec_cli.reports import Done
 
 SUFFIX = ".nic"
-
-
-class Strippable(StrEnum):
-    """Metadata that can be left out of a .nic file."""
-
-    ALL = "all"
-    EXIF = "exif"
-    XMP = "xmp"
-    ICC = "icc"
 
 
 @dataclass(frozen=True)
@@ -147,10 +137,7 @@ def compress(
             show_default=f"{DEFAULT_CODEC}, of clips {options.CLIP_DEFAULT}",
         ),
     ] = None,
-    strip: Annotated[
-        list[Strippable] | None,
-        typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
-    ] = None,
+    strip: options.Strip = None,
     preview: Annotated[
         Path | None,
         typer.Option("--preview", metavar="DIR", help="Write pictures of a long encode as it goes into DIR."),
@@ -188,7 +175,7 @@ def compress(
         psnr=_positive("--psnr", psnr),
         codec=codec,
         device=device,
-        strip=_fields(strip or []),
+        strip=options.stripped(strip),
         max_pixels=_pixel_limit(max_pixels),
         options=given or {},
         preview=preview,
@@ -239,11 +226,6 @@ def _positive(option: str, value: float | None) -> float | None:
     if value is not None and not 0 < value < float("inf"):
         raise UsageError(f"{option} {value:g}: give a number above 0")
     return value
-
-
-def _fields(strip: list[Strippable]) -> tuple[str, ...]:
-    kinds = (Strippable.EXIF, Strippable.XMP, Strippable.ICC)
-    return tuple(kind.value for kind in kinds if Strippable.ALL in strip or kind in strip)
 
 
 def _pixel_limit(max_pixels: int | None) -> int | None:

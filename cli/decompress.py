@@ -67,7 +67,9 @@ def decompress(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="Decode what is whole of a damaged large picture or clip.", show_default=False
+            "--partial",
+            help="Decode what is whole of a damaged or unfinished picture in levels or tiles, or of a clip.",
+            show_default=False,
         ),
     ] = False,
     repair: Annotated[
@@ -76,6 +78,14 @@ def decompress(
             "--repair", help="The same, and fill in what is lost (files of vqgan in packets).", show_default=False
         ),
     ] = False,
+    upto: Annotated[
+        str | None,
+        typer.Option(
+            "--upto",
+            metavar="30%|20kB|N",
+            help="Pictures in levels: decode those that are whole in so much of the file, or the first N.",
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option("--encoder", metavar="NAME", help="Clips: x264, x265 (both near-transparent) or ffv1.")
     ] = "x264",
@@ -103,6 +113,7 @@ def decompress(
     """
     from nicodec.container.limits import DEFAULT_LIMITS
     from nicodec.media import PICTURE_SUFFIXES
+    from nicodec.upto import Upto
     from nicodec_cli.batch import run_tasks
     from nicodec_cli.tasks import is_device, plan
 
@@ -138,6 +149,8 @@ def decompress(
         raise UsageError("--scale and --draw contradict each other; give one of them")
     if crop is not None and (scale is not None or draw_size is not None):
         raise UsageError("--crop goes with neither --scale nor --draw; give one of them")
+    if upto is not None:
+        Upto.of(upto)  # says what is wrong before any file is read
     work = functools.partial(
         decompress_task,
         scale=scale,
@@ -146,6 +159,7 @@ def decompress(
         format=format,
         partial=partial,
         repair=repair,
+        upto=upto,
         device=device,
         max_pixels=DEFAULT_LIMITS.pixels if max_pixels is None else max_pixels,
         clip=ClipOutput(
@@ -196,6 +210,7 @@ def decompress_task(
     max_pixels: int,
     partial: bool = False,
     repair: bool = False,
+    upto: str | None = None,
     scale: float | None = None,
     draw_size: tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
@@ -211,6 +226,7 @@ def decompress_task(
         max_pixels: largest picture that is decoded; 0 for no limit.
         partial: decode what is whole of a damaged file of packets.
         repair: the same, and fill in what is lost.
+        upto: how much of a file of levels is decoded, as `nicodec.decompress` takes it.
         scale: how many times as wide and high it is drawn; None for its own size.
         draw_size: width and height to draw; None for its own.
         crop: left, top, width and height of what is wanted of a picture; None for all of it.
@@ -226,6 +242,7 @@ def decompress_task(
 
     from nicodec import container, media
     from nicodec.errors import QualityError
+    from nicodec.upto import read_part
     from nicodec_cli.reports import Done
     from nicodec_cli.tasks import read_input
 
@@ -233,10 +250,12 @@ def decompress_task(
     if clip is not None and is_clip(task.source):
         if crop is not None:
             raise QualityError(f"{task.source_name} is a clip, of which no part can be cropped; leave --crop out")
+        if upto is not None:
+            raise QualityError(f"{task.source_name} is a clip, which has no levels; leave --upto out")
         return decompress_clip(task, clip, limits=limits, partial=partial or repair, device=device)
     raw = read_input(task)
-    wanting = partial or repair
-    stored = container.read_picture(raw, limits, wanting)  # the whole file is checked before torch is loaded
+    # the whole file is checked before torch is loaded
+    stored = read_part(raw, limits, partial=partial or repair, upto=upto)
     header = stored.header
     model = options.load_model(header.model, device)
     start = time.perf_counter()

@@ -19,6 +19,7 @@ STEPS = {
     "download": "downloading",
     "read": "reading pictures",
     "measure": "encoding and measuring",
+    "cut": "cutting files short",
     "time": "timing",
     "sets": "comparing sets of patches",
     "viewer": "matching sizes for the viewer",
@@ -103,6 +104,15 @@ def evaluate(
     viewer_bpp: Annotated[
         float, typer.Option(min=0.01, metavar="B", help="Bits a pixel that the viewer's files are matched to.")
     ] = 0.25,
+    progressive: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Pictures whose files are cut short, where a codec writes levels, beside progressive JPEG and "
+            "JPEG XL; 0: none.",
+        ),
+    ] = 24,
     inception: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Inception's weights for fid and kid; default: torch's cache.")
     ] = None,
@@ -177,6 +187,7 @@ def evaluate(
             anchor=anchor,
             viewer_pictures=viewer,
             viewer_bpp=viewer_bpp,
+            progressive_pictures=progressive,
             inception=inception,
             tables=csv,
         )
@@ -191,6 +202,8 @@ def _report(screen: Console, results: Results, paths: list[Path], anchor: str | 
     """Print the tables, what failed, and where the files are."""
     from kodak_eval import tables
     from kodak_eval.agreement_table import agreement_table
+    from kodak_eval.progressive.means import cut_groups
+    from kodak_eval.progressive.table import cut_table
 
     label = tables.choose_anchor(results, anchor)
     if anchor and not label:
@@ -202,6 +215,8 @@ def _report(screen: Console, results: Results, paths: list[Path], anchor: str | 
         screen.print(agreement_table(results.agreements))
     if any(not speed.error for speed in results.speeds):
         screen.print(*tables.ratio_tables(results, screen.width))
+    for group in cut_groups(results.cut_files):
+        screen.print(cut_table(group))
     for name, reason in results.missing.items():
         screen.print(f"Not run: {name}: {reason}", highlight=False, markup=False)
     for row in results.failures():

@@ -58,6 +58,8 @@ def _picture_lines(name: str, found: Info) -> list[str]:
     parts = ", ".join(f"{part} {count}" for part, count in found.sections.items())
     model = found.model or "not installed"
     tiles = [f"  tiles    {found.tiles}, coded each for itself"] if found.tiles > 1 else []
+    ends = ", ".join(map(str, found.levels))
+    levels = [f"  levels   {len(found.levels)}, whole at byte {ends}"] if found.levels else []
     return [
         name,
         f"  picture  {found.width}x{found.height}, {colours}",
@@ -65,5 +67,6 @@ def _picture_lines(name: str, found: Info) -> list[str]:
         f"  model    {model} ({found.fingerprint})",
         f"  size     {found.file_bytes} bytes, {found.bpp:.3f} bpp",
         *tiles,
+        *levels,
         f"  parts    {parts} bytes",
     ]

@@ -27,6 +27,7 @@ from nicodec_cli.models import models
 from nicodec_cli.plain_help import SETTINGS, PlainCommand, PlainGroup
 from nicodec_cli.play import play
 from nicodec_cli.train import train
+from nicodec_cli.truncate import truncate
 
 # ClickException, under whatever name this Typer keeps it; it is raised for every error of usage.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -108,6 +109,7 @@ def compress_later() -> None:
 
 
 app.command(cls=PlainCommand)(decompress)
+app.command(cls=PlainCommand)(truncate)
 app.command(cls=PlainCommand)(info)
 app.command(cls=PlainCommand)(play)
 app.command(cls=PlainCommand)(corrupt)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nicodec import DEFAULT_CLIP_CODEC
+from nicodec.sizes import size_in_bytes
 from nicodec.zoo import has_packaged_weights
 from nicodec_cli.console import UsageError
 
 if TYPE_CHECKING:
     from nicodec.model import Model
+
+
+class Strippable(StrEnum):
+    """Metadata that can be left out of a .nic file."""
+
+    ALL = "all"
+    EXIF = "exif"
+    XMP = "xmp"
+    ICC = "icc"
+
 
 CLIP_DEFAULT = (
     DEFAULT_CLIP_CODEC
@@ -58,14 +70,22 @@ MaxPixels = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.", show_default=False)]
 
 
+Strip = Annotated[
+    list[Strippable] | None,
+    typer.Option("--strip", metavar="WHAT", help="Leave out all, exif, xmp or icc; may be given again."),
+]
+
+
+def stripped(strip: list[Strippable] | None) -> tuple[str, ...]:
+    """Give the names of the metadata that is left out."""
+    kinds = (Strippable.EXIF, Strippable.XMP, Strippable.ICC)
+    return tuple(kind.value for kind in kinds if strip and (Strippable.ALL in strip or kind in strip))
+
+
 def check_skipping(skip_existing: bool, force: bool) -> None:
     """Raise UsageError where existing files are to be skipped and to be overwritten."""
     if skip_existing and force:
         raise UsageError("--skip-existing and --force contradict each other; give one of them")
-
-
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def check_quality(quality: float | None) -> float | None:
@@ -82,11 +102,9 @@ def parse_bytes(text: str) -> int:
         UsageError: it is no such size, or less than one byte.
 
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE | re.ASCII)
-    unit = _UNITS.get(match[2].lower()) if match else None
-    if match is None or unit is None:
+    count = size_in_bytes(text)
+    if count is None:
         raise UsageError(f"--size {text}: not a size; give bytes or a unit: 40000, 40kB, 40KiB, 1.5MB")
-    count = int(float(match[1]) * unit)
     if count < 1:
         raise UsageError(f"--size {text}: less than one byte; give a larger size")
     return count

@@ -19,6 +19,7 @@ from kodak_eval.datasets import Dataset
 from kodak_eval.errors import CodecUnavailableError, DatasetError, EvaluationError
 from kodak_eval.measurement import Job
 from kodak_eval.outputs import write_all
+from kodak_eval.progressive.planning import cut_tasks
 from kodak_eval.results import Results
 from kodak_eval.runner import plan, run
 from kodak_eval.set_curves import set_averages
@@ -51,6 +52,7 @@ class Options:
         anchor: a codec's or published curve's name for the summary; None to choose.
         viewer_pictures: pictures in the report's viewer.
         viewer_bpp: the size that the viewer's files are matched to.
+        progressive_pictures: pictures whose files in levels are cut short; 0 for none.
         inception: file of the weights that FID and KID need; None to look in torch's cache.
         tables: whether what was measured is written as CSV too.
 
@@ -69,6 +71,7 @@ class Options:
     anchor: str | None = None
     viewer_pictures: int = 24
     viewer_bpp: float = 0.25
+    progressive_pictures: int = 24
     inception: Path | None = None
     tables: bool = False
 
@@ -154,6 +157,7 @@ def evaluate(
     )
     missing |= missing_metrics | missing_zoo
     results = Results(dataset, chosen, versions, names, measurements, speeds, missing, variants=variants)
+    _cut_files(results, options, progress)
     results.of_sets = _sets(results, jobs, options, progress)
     results.seconds = time.perf_counter() - start
     viewer_pictures = min(options.viewer_pictures, len(dataset.pictures))
@@ -170,6 +174,19 @@ def evaluate(
         done=_counter(progress, "viewer", viewer_pictures * len(chosen)),
     )
     return results, paths
+
+
+def _cut_files(results: Results, options: Options, progress: Progress) -> None:
+    """Cut files of the codecs in levels short, and others of their size."""
+    pictures = results.dataset.pictures[: options.progressive_pictures]
+    tasks, missing = cut_tasks(results.codecs, results.versions, pictures, results.measurements)
+    if tasks:
+        count = _counter(progress, "cut", len(tasks))
+        for done in run(tasks, options.cache, processes=options.processes, cluster=options.cluster, done=count):
+            results.cut_files += done.files
+            if done.error:
+                results.cut_failures[done.picture] = done.error
+        results.missing |= missing
 
 
 def _variants(dataset: Dataset, options: Options, names: Sequence[str]) -> list[Codec]:

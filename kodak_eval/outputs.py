@@ -16,6 +16,7 @@ from kodak_eval.matched import MatchTask, Shown, as_shown
 from kodak_eval.measurement import Job
 from kodak_eval.metrics import METRICS, of_pictures
 from kodak_eval.plots import LOW_RATES, chosen_published, plot_rate_distortion
+from kodak_eval.progressive.report import plot_cuts, section_of
 from kodak_eval.report import build_report
 from kodak_eval.results import Results, as_json, write_json
 from kodak_eval.runner import run
@@ -149,12 +150,21 @@ def write_all(
         *(write_tables(results, folder) if tables else ()),
         *write_plots(results, folder),
         *write_published_plots(results, folder),
+        *plot_cuts(results.cut_files, folder / "progressive"),
     ]
     pictures = results.dataset.pictures[:viewer_pictures]
     tasks = match_tasks(results, pictures, viewer_bpp)
     shown = run(tasks, cache_folder, processes=processes, cluster=cluster, done=done)
     report = folder / "report.html"
-    build_report(document, report, anchor=anchor, shown=shown, originals=_originals(pictures), bpp=viewer_bpp)
+    build_report(
+        document,
+        report,
+        anchor=anchor,
+        shown=shown,
+        originals=_originals(pictures),
+        bpp=viewer_bpp,
+        progressive=section_of(results.cut_files, folder / "progressive.svg"),
+    )
     return [*paths, report]
 
 

@@ -22,6 +22,7 @@ from kodak_eval.curves import Curve, bd_rate_matrix, published_curves
 from kodak_eval.datasets import Dataset
 from kodak_eval.measurement import Measurement
 from kodak_eval.metrics import METRICS
+from kodak_eval.progressive.cutting import CutFile
 from kodak_eval.runner import failures_of
 from kodak_eval.speed import Speed
 from nicodec.threads import usable_cores
@@ -43,6 +44,8 @@ class Results:
         missing: reason by name of the codecs and metrics that could not run here.
         seconds: wall time of the run.
         variants: further codecs, measured by PSNR for the table of agreement alone.
+        cut_files: what the first bytes of files in levels give, and of others of their size.
+        cut_failures: why some pictures have none, by name.
         of_sets: curves of the metrics that compare sets of pictures, by name.
 
     """
@@ -56,6 +59,8 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     variants: list[Codec] = field(default_factory=list)
+    cut_files: list[CutFile] = field(default_factory=list)
+    cut_failures: dict[str, str] = field(default_factory=dict)
     of_sets: dict[str, Averages] = field(default_factory=dict)
 
     @cached_property
@@ -96,7 +101,8 @@ class Results:
 
     def failures(self) -> list[dict[str, str]]:
         """Return what failed, a row each."""
-        return failures_of(self.dataset, self.measurements)
+        cuts = [{"picture": p, "codec": "", "what": "cut files", "reason": r} for p, r in self.cut_failures.items()]
+        return [*failures_of(self.dataset, self.measurements), *cuts]
 
 
 def machine() -> dict[str, object]:
@@ -171,6 +177,7 @@ def as_json(results: Results) -> dict[str, Any]:
                 "curves": [asdict(curve) for curve in results.variant_curves],
                 "codecs": {codec.name: _codec(codec, results) for codec in results.variants},
             },
+            "cut_files": [file.as_json() for file in results.cut_files],
             "speeds": [asdict(speed) for speed in results.speeds],
             "failures": results.failures(),
             "measurements": [asdict(m) for m in results.measurements],

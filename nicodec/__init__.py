@@ -9,6 +9,7 @@ Importing this package loads neither torch nor the weights; the first call does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nicodec.container import Limits
     from nicodec.control import EncoderControl, Wish
     from nicodec.model import Model
+    from nicodec.progressive import ProgressiveDecoder
     from nicodec.video import VideoReader, VideoWriter, compress_video, decompress_video
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ __all__ = [
     "CopiedInfo",
     "EncoderControl",
     "Info",
+    "ProgressiveDecoder",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
@@ -41,9 +44,11 @@ __all__ = [
     "errors",
     "info",
     "load",
+    "truncate",
 ]
 _VIDEO = ("VideoReader", "VideoWriter", "compress_video", "decompress_video")
 _CONTROL = ("EncoderControl", "Wish")
+_METADATA = ("icc", "exif", "xmp")
 
 DEFAULT_CODEC = "hyperprior"
 DEFAULT_CLIP_CODEC = "video"
@@ -64,6 +69,8 @@ class Info:
         sections: bytes of each part of the file.
         tiles: parts that are coded each for itself: 1, of a large picture more.
         packets: packets of the file; 0: it has one stream.
+        levels: of a picture that is decoded coarse to fine, the bytes of the file up to the end of each level: a file
+            that is cut there still gives it.
 
     """
 
@@ -79,6 +86,7 @@ class Info:
     sections: dict[str, int]
     tiles: int
     packets: int
+    levels: tuple[int, ...]
 
 
 def load(name: str | bytes | os.PathLike[str] = DEFAULT_CODEC, *, device: str | torch.device = "cpu") -> Model:
@@ -150,6 +158,7 @@ def decompress(
     crop: tuple[int, int, int, int] | None = None,
     partial: bool = False,
     repair: bool = False,
+    upto: int | str | None = None,
     device: str | torch.device = "cpu",
 ) -> Image.Image:
     """Give the picture of a .nic file as a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
@@ -163,26 +172,56 @@ def decompress(
             than that needs.
         partial: decode what is whole of a file of packets that was cut short or damaged.
         repair: the same, and fill in what is lost, where the codec can ("vqgan"); a warning tells how much.
+        upto: of a file of levels, decode no more than the first so many (3), those that are whole in so many bytes
+            of the file ("20kB"), or in so much of it ("30%").
         device: torch device that the networks run on.
 
     Raises:
-        QualityError: a size is given for a codec that cannot draw at any; the crop is not inside the picture.
+        QualityError: a size is given for a codec that cannot draw at any; the crop is not inside the picture;
+            `upto` has none of its forms, holds no level, or the file has none.
         InputError: there is no such file.
         StreamError: not a .nic file, truncated, altered, of a later version, or its symbols disagree.
         UnknownModelError: the model that wrote it is not installed.
         LimitError: it is larger than the limits allow.
         DeviceError: there is no such device.
 
+    Warns:
+        DamageWarning: a part of a damaged file is lost.
+
     """
     from nicodec import container
+    from nicodec.upto import read_part
 
     limits = container.DEFAULT_LIMITS if limits is None else limits
-    stored = container.read_picture(read_bytes(data), limits, partial or repair)
+    stored = read_part(read_bytes(data), limits, partial=partial or repair, upto=upto)
     from nicodec import media
     from nicodec.shared import shared_model
 
     model = shared_model(stored.header.model, device)
     return media.to_pil(model.decode_file(stored, limits, draw_size, crop, repair=repair))
+
+
+def truncate(data: Any, max_bytes: int, *, strip: Iterable[str] = ()) -> bytes:
+    """Make a smaller file of a picture in levels, whole and valid, without its last ones; nothing is coded anew.
+
+    Args:
+        data: the bytes of a file, a path, or a binary file; one that fits comes back as it is.
+        max_bytes: most bytes of the whole file.
+        strip: metadata to leave out: "icc", "exif", "xmp".
+
+    Raises:
+        QualityError: not even the first level fits; the message says how many bytes it needs.
+        InputError: there is no such file, or it is too large and has no levels.
+        StreamError: as `decompress`.
+
+    """
+    from nicodec import checks, container
+
+    most, left_out = checks.whole_number("max_bytes", max_bytes, 1), {*strip}
+    if unknown := left_out - {*_METADATA}:
+        raise errors.QualityError(f"strip {sorted(unknown)}: give some of {', '.join(_METADATA)}")
+    kept = {name: name not in left_out for name in _METADATA}
+    return container.shorten_picture(read_bytes(data), most, **kept)
 
 
 def info(data: Any) -> Info | VideoInfo:
@@ -226,11 +265,12 @@ def info(data: Any) -> Info | VideoInfo:
         sections=parsed.sizes,
         tiles=max(1, sum(packet.type == container.PacketType.PIECE for packet in stored.packets)),
         packets=stored.packet_count,
+        levels=tuple(span.stop for span in parsed.packet_spans[: stored.levels]),
     )
 
 
 def __getattr__(name: str) -> Any:
-    """Names of `nicodec.video` and `nicodec.control`, which load torch."""
+    """Names of modules that load torch or numpy."""
     if name in _VIDEO:
         from nicodec import video
 
@@ -239,8 +279,12 @@ def __getattr__(name: str) -> Any:
         from nicodec import control
 
         return getattr(control, name)
+    if name == "ProgressiveDecoder":
+        from nicodec.progressive import ProgressiveDecoder
+
+        return ProgressiveDecoder
     raise AttributeError(f"module 'nicodec' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_VIDEO, *_CONTROL})
+    return sorted({*globals(), *__all__})

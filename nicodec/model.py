@@ -32,6 +32,7 @@ from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
 from nicodec.reading import read_bytes
 from nicodec.search import Search, psnr_goal, size_goal
 from nicodec.threads import guard_forks
+from nicodec.upto import read_part
 from nicodec.zoo import ModelEntry, find_model, load_codec
 
 LOSSLESS_PSNR = 1000.0
@@ -211,10 +212,11 @@ class Model:
         crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
         repair: bool = False,
+        upto: int | str | None = None,
     ) -> Image.Image:
         """Give the picture of a .nic file that this model wrote; see `nicodec.decompress`."""
         picture = self.decompress_picture(
-            data, limits=limits, draw_size=draw_size, crop=crop, partial=partial, repair=repair
+            data, limits=limits, draw_size=draw_size, crop=crop, partial=partial, repair=repair, upto=upto
         )
         return media.to_pil(picture)
 
@@ -227,9 +229,10 @@ class Model:
         crop: tuple[int, int, int, int] | None = None,
         partial: bool = False,
         repair: bool = False,
+        upto: int | str | None = None,
     ) -> media.Picture:
         """Like `decompress`, with pixels, alpha and metadata apart."""
-        stored = container.read_picture(read_bytes(data), limits, partial or repair)
+        stored = read_part(read_bytes(data), limits, partial=partial or repair, upto=upto)
         return self.decode_file(stored, limits, draw_size, crop, repair=repair)
 
     def decode_file(
@@ -244,12 +247,16 @@ class Model:
         """Like `decompress_picture`, of a file that has been read.
 
         Warns:
-            DamageWarning: pieces of a damaged file are lost; what takes their places is a smooth fill, or what the
+            DamageWarning: packets of a damaged file are lost; what takes the places of pieces is a smooth fill, or what the
                 codec takes for likely where it is to repair the file.
 
         """
         self._check_own(stored)
         self._check_work(stored, limits)
+        if stored.lost and self.codec.packets == Packets.LEVEL:
+            found = len(self._streams_of(stored))
+            text = f"drawn from the first {found} of its {stored.packet_count} levels, the rest is damaged or missing"
+            warnings.warn(text, DamageWarning, stacklevel=3)
         header = stored.header
         drawn = None if draw_size is None else checks.width_and_height("draw_size", draw_size)
         if drawn is not None:
@@ -286,6 +293,11 @@ class Model:
             bound.check_work(header.width, header.height, stored.payload_bytes)
         if stored.packet_count and not any(self._streams_of(stored)):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
+        if stored.lost and self.codec.packets == Packets.PART:
+            raise CorruptError(
+                f"{len(stored.lost)} of the file's {stored.packet_count} parts are lost, and nothing can be drawn "
+                "without all of them; fetch the file again"
+            )
 
     def _pixels(self, stored: container.StoredPicture, window: Window | None = None) -> NDArray[np.uint8]:
         """uint8 (H, W, 3 or 1) of a window; None: of all the picture."""
@@ -367,13 +379,17 @@ class Model:
         return container.write_picture(container.StoredPicture(header=header, **sections))
 
     def _long_enough(self, streams: tuple[Stream, ...], pixels: int) -> tuple[Stream, ...]:
-        """With so many zeros at their end, which mean nothing, as `_check_work` asks of a picture's bytes."""
-        length = sum(len(stream.data) for stream in streams)
+        """With so many zeros at an end, which mean nothing, as `_check_work` asks of a picture's bytes.
+
+        Levels may be left out, so the first has them.
+        """
+        counted = 1 if self.codec.packets == Packets.LEVEL else len(streams)
+        length = sum(len(stream.data) for stream in streams[:counted])
         if pixels <= SMALL_PIXELS or not self.codec.pixels_a_byte or pixels <= length * self.codec.pixels_a_byte:
             return streams
-        *others, last = streams
+        last = streams[counted - 1]
         zeros = bytes(-(-pixels // self.codec.pixels_a_byte) - length)
-        return (*others, Stream(last.data + zeros, last.checksum))
+        return (*streams[: counted - 1], Stream(last.data + zeros, last.checksum), *streams[counted:])
 
     # Tensors
 

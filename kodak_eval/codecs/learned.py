@@ -31,6 +31,19 @@ class _Pictures:
         """Return the picture of a file."""
         return np.asarray(self._model.decompress(data).convert("RGB"))
 
+    def decode_levels(self, data: bytes) -> np.ndarray | None:
+        """Return the picture of a file's first bytes; None where they hold no level."""
+        decoder = nicodec.ProgressiveDecoder(model=self._model)
+        image = decoder.feed(data)
+        return None if image is None else np.asarray(image.convert("RGB"))
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether its pictures are in levels."""
+        from nicodec.codecs.base import Packets
+
+        return self._model.codec.packets == Packets.LEVEL
+
 
 class _Clips:
     """A model of clips, to which a picture is a clip of one frame."""
@@ -50,6 +63,12 @@ class _Clips:
         from nicodec.video import first_frame
 
         return to_rgb(first_frame(data))
+
+    def decode_levels(self, data: bytes) -> np.ndarray | None:
+        """A clip has none."""
+        return None
+
+    has_levels = False
 
 
 @functools.cache
@@ -162,3 +181,11 @@ class Nicodec:
     def decode(self, data: bytes) -> np.ndarray:
         """Return (H, W, 3) uint8 pixels."""
         return _coder(self.model).decode(data)
+
+    def has_levels(self) -> bool:
+        """Return whether its files are in levels, of which the first are a picture, too."""
+        return _coder(self.model).has_levels
+
+    def decode_levels(self, data: bytes) -> np.ndarray | None:
+        """Return the picture of a file's first bytes as (H, W, 3) uint8 pixels; None where they hold no level."""
+        return _coder(self.model).decode_levels(data)

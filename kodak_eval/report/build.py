@@ -30,6 +30,7 @@ def build_report(
     shown: Iterable[Shown] = (),
     originals: Mapping[str, bytes] | None = None,
     bpp: float = 0.0,
+    progressive: str = "",
 ) -> None:
     """Write the report to ``path``, whole or not at all.
 
@@ -40,6 +41,7 @@ def build_report(
         shown: the viewer's decoded pictures; none hides the viewer.
         originals: lossless WebP by picture name, for the viewer.
         bpp: the size that the viewer's pictures were matched to.
+        progressive: HTML of the section on files that are cut short; empty for none.
 
     """
     files = resources.files("kodak_eval") / "report"
@@ -52,6 +54,7 @@ def build_report(
         "title": html.escape(title),
         "style": (files / "style.css").read_text(encoding="utf-8"),
         "data": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("</", "<\\/"),
+        "progressive": progressive,
         "images": "\n".join(images),
         "script": "\n".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }

@@ -151,8 +151,8 @@ class PictureCodec(Codec):
         alignment: sides of what it is given are multiples of this many pixels.
         packets: what the packets are that a picture has in place of one stream; None: it has one stream. One piece
             that is the whole picture is written as one stream.
-        pixels_a_byte: most pixels that a byte of a stream can stand for; a file that claims more is refused. 0: not
-            bounded.
+        pixels_a_byte: most pixels that a byte of a stream (of levels, the first) can stand for; a file that claims
+            more is refused. 0: not bounded.
 
     """
 

@@ -1,5 +1,6 @@
 """The .nic file: pictures and clips, read and written, within limits; FORMAT.md in this folder is normative."""
 
+from nicodec.container.arrival import PictureArrival
 from nicodec.container.clip import (
     ClipHeader,
     ClipIndex,
@@ -20,6 +21,7 @@ from nicodec.container.picture import Packet, PacketType, StoredPicture
 from nicodec.container.picture_reader import PictureFile, parse_picture, read_picture, section_sizes
 from nicodec.container.picture_writer import write_picture
 from nicodec.container.sections import is_nicodec, read_header, read_kind
+from nicodec.container.shortening import shorten_picture
 from nicodec.container.source import Readable
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Limits",
     "Packet",
     "PacketType",
+    "PictureArrival",
     "PictureFile",
     "Readable",
     "StoredPicture",
@@ -53,5 +56,6 @@ __all__ = [
     "read_kind",
     "read_picture",
     "section_sizes",
+    "shorten_picture",
     "write_picture",
 ]

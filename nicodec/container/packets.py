@@ -166,4 +166,6 @@ class PacketReader:
     def _truncated(self, inside: str) -> TruncatedError:
         source = self._source
         end = source.offset + len(source.buffer)
-        return TruncatedError(f"the file has only {end} bytes and ends inside {inside}; {CUT_SHORT}")
+        return TruncatedError(
+            f"the file has only {end} bytes and ends inside {inside}; {CUT_SHORT}, or ask for what is whole (partial)"
+        )

@@ -1,6 +1,6 @@
 """What a picture's file holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 
@@ -86,6 +86,20 @@ class StoredPicture:
     def packet_count(self) -> int:
         """The number of packets that the picture was written with."""
         return len(self.packets) + len(self.lost)
+
+    @property
+    def is_in_levels(self) -> bool:
+        """Whether what there is of its packets are levels, and nothing else."""
+        return bool(self.packets) and all(packet.type == PacketType.LEVEL for packet in self.packets)
+
+    @property
+    def levels(self) -> int:
+        """The number of levels that are there, from the first one on without a gap."""
+        return sum(packet.number == place for place, packet in enumerate(self.packets)) if self.is_in_levels else 0
+
+    def first_levels(self, count: int) -> "StoredPicture":
+        """The picture of its first `count` levels, 1 to `levels`; none of it is lost."""
+        return replace(self, packets=self.packets[:count], lost=())
 
     @property
     def payload_bytes(self) -> int:

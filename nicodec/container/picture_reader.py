@@ -50,7 +50,7 @@ class PictureFile:
     """A picture's file, parsed and checked once; made by `parse_picture`.
 
     `header`: what it says of its picture. `sizes`: see `section_sizes`. `picture`: its content, unpacked when it is
-    first asked for.
+    first asked for. `size`: bytes of the file. `packet_spans`: of each packet that is there, its bytes in the file.
     """
 
     def __init__(self, data: bytes, limits: Limits, partial: bool) -> None:
@@ -61,10 +61,10 @@ class PictureFile:
         self.header, position = parse_header(data, Kind.PICTURE)
         self._sections = _parse_head(data, position, partial)
         last = self._sections[-1]
+        self.size = len(data)
         self._packets: list[Packet] = []
         self._packet_count = 0
         self.packet_spans: list[range] = []
-        """Of each packet that was read, its bytes in the file."""
         self._packets_end = last.stop
         if last.tag == Tag.PACKETS:
             self._read_packets(last, partial)
@@ -129,7 +129,7 @@ class PictureFile:
         while number < self._packet_count:
             start = source.offset
             try:
-                packet = _read_packet(reader, number, self._packet_count, partial)
+                packet = read_packet(reader, number, self._packet_count, partial)
             except (CorruptError, TruncatedError):
                 if not partial:
                     raise
@@ -206,7 +206,7 @@ def _parse_head(data: bytes, position: int, partial: bool) -> list[Section]:
     return parse_sections(data, position, whole)
 
 
-def _read_packet(reader: PacketReader, expected: int, count: int, partial: bool) -> Packet | None:
+def read_packet(reader: PacketReader, expected: int, count: int, partial: bool) -> Packet | None:
     """Read a packet, whose number should be `expected`; None where it is an unknown one that may be skipped."""
     try:
         raw = reader.read()

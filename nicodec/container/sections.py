@@ -119,7 +119,7 @@ def parse_header(data: bytes, wanted: Kind) -> tuple[Header, int]:
     return Header(data[model_at : model_at + MODEL_BYTES], width, height, quality), position + 1
 
 
-def parse_sections(data: bytes, position: int, end: int) -> list[Section]:
+def parse_sections(data: bytes | bytearray, position: int, end: int) -> list[Section]:
     """Return the bounds of the sections up to the last, the payload or the packets' own."""
     sections: list[Section] = []
     while len(sections) < SECTIONS_MAX:
