@@ -14,14 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.codecs.base import Codec
 from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.options import Options, option
+from nicodec.codecs.video_groups import group_lengths, small
 from nicodec.codecs.video_network import (
     ALIGNMENT,
     Coded,
@@ -38,6 +41,7 @@ from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder
 from nicodec.entropy.priors import ScaleMixture
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
+from nicodec.motion.field import BLOCK, CELL
 from nicodec.motion.search import price_of
 
 KEY, P, B = 0, 1, 2
@@ -60,19 +64,36 @@ KEY_BONUS, LEVEL_STEP = 10, 20
 LOW_DELAY_STEPS = (0, -16, -8, -16)
 """Half steps added in low delay, frame by frame since the last that is coded finely."""
 
+SAVE_PADDING = True
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
+
+
+GROUP_MAX = 8
+"""Frames of a group at most, where groups follow from the clip."""
 
 
 @dataclass(frozen=True)
 class VideoOptions(Options):
     """What the encoder of clips can be asked for."""
 
-    gop: int = option(8, "Frames of a group: 8 or 16 compress best, 1 has P-frames only.", low=1, high=16)
+    gop: int = option(
+        0, "Frames of a group; 0: up to 8, as they suit the clip; 1 has P-frames only.", low=0, high=16, metavar="N"
+    )
     intra_period: int = option(
         48, "A decoder can start, and a damaged file goes on, every so many frames.", low=1, high=65535, metavar="N"
     )
     low_delay: bool = option(False, "Write every frame as it comes, predicted from the past alone.")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the lengths of groups follow from the clip."""
+        return not self.gop and not self.low_delay
+
+    @property
+    def most(self) -> int:
+        """Frames after a key frame that wait for each other at most; 0: the key frame does not wait, either."""
+        return 0 if self.low_delay else self.gop or GROUP_MAX
 
 
 @dataclass(frozen=True)
@@ -118,7 +139,9 @@ class EncoderState:
         quality: half steps.
         options: of the encoder.
         memory: decoded frames.
-        waiting: frames of the group that is not complete.
+        waiting: frames that are not coded yet; the first may be a key frame.
+        shrunk: at half their size, the last anchor that is coded and those that wait; only where groups are fitted.
+        key_waits: whether a key frame is the first of those that wait.
         number: of frames that were taken.
         since_key: of frames that were taken since the last key frame.
         seen: means of squares of the last frame taken, and how much such means changed of late.
@@ -130,6 +153,8 @@ class EncoderState:
     options: VideoOptions
     memory: Memory = Memory()
     waiting: tuple[Frame, ...] = ()
+    shrunk: tuple[NDArray[np.uint8], ...] = ()
+    key_waits: bool = False
     number: int = 0
     since_key: int = 0
     seen: tuple[Tensor, float] | None = None
@@ -161,8 +186,12 @@ def padded(frame: Frame) -> Planes:
     return Planes(_grown(frame.y, height, width), *(_grown(p, height // 2, width // 2) for p in (frame.u, frame.v)))
 
 
-def _grown(plane: Tensor, height: int, width: int) -> Tensor:
-    return F.pad(plane[None, None], (0, width - plane.shape[1], 0, height - plane.shape[0]), mode="replicate")
+def _grown(plane: Tensor, height: int, width: int, value: float | None = None) -> Tensor:
+    """A plane (H, W) as (1, 1, height, width): with a value beside it, or with its border going on."""
+    margin = (0, width - plane.shape[1], 0, height - plane.shape[0])
+    if value is not None:
+        return F.pad(plane[None, None], margin, value=value)
+    return F.pad(plane[None, None], margin, mode="replicate")
 
 
 def _cut(planes: Planes, size: tuple[int, int], pts: int, duration: int) -> Frame:
@@ -218,14 +247,12 @@ class Video(VideoNetwork, ClipCodec):
         coded: list[CodedFrame] = []
         if is_key:
             coded, state = self._group(state)
-            packet, memory = self._encode_one(frame, state, state.memory.frames, KEY, (), KEY_BONUS)
-            state = replace(state, memory=memory, since_key=0)
-            coded = [*coded, packet]
-        else:
-            state = replace(state, waiting=(*state.waiting, frame))
-        state = replace(state, number=state.number + 1, since_key=state.since_key + 1, seen=(means, usual))
-        length = 1 if state.options.low_delay else state.options.gop
-        if len(state.waiting) >= length:
+            state = replace(state, since_key=0, key_waits=True, shrunk=())
+        state = replace(state, waiting=(*state.waiting, frame), number=state.number + 1)
+        state = replace(state, since_key=state.since_key + 1, seen=(means, usual))
+        if state.options.is_fitted:
+            state = replace(state, shrunk=(*state.shrunk, small(frame.y)))
+        if len(state.waiting) - state.key_waits >= state.options.most:
             more, state = self._group(state)
             coded = [*coded, *more]
         return coded, state
@@ -233,10 +260,10 @@ class Video(VideoNetwork, ClipCodec):
     def _group(self, state: EncoderState) -> tuple[list[CodedFrame], EncoderState]:
         """Code the frames that wait."""
         coded: list[CodedFrame] = []
-        frames, memory = state.waiting, state.memory
-        if not frames:
+        if not state.waiting:
             return coded, state
-        first = memory.frames  # index of the first that waits: all before are coded
+        frames, options = state.waiting, state.options
+        first = state.memory.frames  # index of the first that waits: all before are coded
 
         def one(index: int, kind: int, references: tuple[int, ...], bonus: int) -> None:
             nonlocal state
@@ -244,17 +271,24 @@ class Video(VideoNetwork, ClipCodec):
             coded.append(packet)
             state = replace(state, memory=after)
 
-        last = first + len(frames) - 1
-        if state.options.low_delay:
-            place = (last - memory.key_index) % len(LOW_DELAY_STEPS)
-            fine = last - (place or len(LOW_DELAY_STEPS))
-            references = (last - 1,) if fine == last - 1 else (last - 1, fine)
-            one(last, P, references, LOW_DELAY_STEPS[place])
-        else:
-            one(last, P, (first - 1,), 0)
-            for index, references, level in _between(first - 1, last, 1):
-                one(index, B, references, -LEVEL_STEP * level)
-        return coded, replace(state, waiting=())
+        last = first - 1
+        if state.key_waits:
+            last = first
+            one(first, KEY, (), KEY_BONUS)
+        end = first + len(frames) - 1
+        if options.low_delay and last < end:
+            place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
+            fine = end - (place or len(LOW_DELAY_STEPS))
+            references = (last,) if fine == last else (last, fine)
+            one(end, P, references, LOW_DELAY_STEPS[place])
+        elif last < end:
+            lengths = group_lengths(state.shrunk, options.most) if options.is_fitted else [end - last]
+            for length in lengths:
+                one(last + length, P, (last,), 0)
+                for index, references, level in _between(last, last + length, 1):
+                    one(index, B, references, -LEVEL_STEP * level)
+                last += length
+        return coded, replace(state, waiting=(), key_waits=False, shrunk=state.shrunk[-1:])
 
     def _encode_one(
         self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
@@ -263,9 +297,9 @@ class Video(VideoNetwork, ClipCodec):
         quality = min(max(state.quality + bonus + frame.wish.quality, 0), QUALITY_STEPS)
         encoder, x = StreamEncoder(1), padded(frame)
         used = [next(k for k in state.memory.known if k.index == number) for number in references]
-        importance = frame.wish.importance
         _code_head(encoder, state.quality, quality, [k.index - index for k in used])
-        memory, _ = self._code(encoder, x, state.memory, index, used, quality, importance)
+        inside = None if not SAVE_PADDING or x.y.shape[2:] == frame.y.shape else _grown(torch.ones_like(frame.y), *x.y.shape[2:], 0.0)
+        memory, _ = self._code(encoder, x, state.memory, index, used, quality, frame.wish.importance, inside)
         (stream,) = encoder.finish()
         number = state.memory.frames
         packet = CodedFrame(
@@ -300,7 +334,7 @@ class Video(VideoNetwork, ClipCodec):
             if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
                 raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
         memory = replace(memory, frames=coded.number)
-        memory, planes = self._code(decoder, None, memory, index, used, quality, None, self._padded_size(state.size))
+        memory, planes = self._code(decoder, None, memory, index, used, quality, None, None, self._padded_size(state.size))
         decoder.finish()
         frame = _cut(planes, state.size, coded.pts, coded.duration)
         waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
@@ -325,9 +359,13 @@ class Video(VideoNetwork, ClipCodec):
         used: Sequence[Known],
         quality: int,
         importance: Tensor | None,
+        inside: Tensor | None = None,
         size: tuple[int, int] | None = None,
     ) -> tuple[Memory, Planes]:
-        """Code a frame after its head. Returns what is known then, and the decoded planes."""
+        """Code a frame after its head. Returns what is known then, and the decoded planes.
+
+        `inside`, (1, 1, H, W), is one on the frame and zero on its padding; an encoder spends next to nothing there.
+        """
         device = self.deviation.device
         half_steps = torch.tensor([quality], device=device)
         if not used:
@@ -337,12 +375,14 @@ class Video(VideoNetwork, ClipCodec):
         cache = dict(memory.prepared)
         references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
         distances = [k.index - index for k in used]
-        price = None
-        if importance is not None:
-            price = price_of(self.rate_weight(half_steps)) / _grown_importance(importance, references[0][0])
+        price = counts = None
+        if inside is not None:
+            counts = F.max_pool2d(inside, CELL)
+        if importance is not None or inside is not None:
+            price = price_of(self.rate_weight(half_steps)) / _priced(importance, inside, references[0][0])
         motion = self.code_motion(coder, x, references, distances, half_steps, price)
         inner: Coder = coder if x is None else LeastCost(coder)
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps)
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps, counts)
         reference = coded.reference
         if (index - memory.key_index) % REFRESH == 0:
             reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
@@ -376,10 +416,13 @@ def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int]
     return [(middle, (low, high), level), *_between(low, middle, level + 1), *_between(middle, high, level + 1)]
 
 
-def _grown_importance(importance: Tensor, reference: Reference) -> Tensor:
-    """(1, H/16, W/16) of the padded frame, away from zero."""
-    rows, columns = reference.planes.y.shape[2] // 16, reference.planes.y.shape[3] // 16
-    return _grown(importance.clamp(min=0.05), rows, columns)[0]
+def _priced(importance: Tensor | None, inside: Tensor | None, reference: Reference) -> Tensor | float:
+    """What an error of each block counts where vectors are chosen, (1, H/16, W/16), away from zero."""
+    height, width = reference.planes.y.shape[2:]
+    counts: Tensor | float = 1.0
+    if importance is not None:
+        counts = _grown(importance.clamp(min=0.05), height // BLOCK, width // BLOCK)[0]
+    return counts if inside is None else counts * F.avg_pool2d(inside, BLOCK)[0].clamp(min=0.01)
 
 
 def _scene_cut(means: Tensor, seen: tuple[Tensor, float] | None) -> tuple[bool, float]:
