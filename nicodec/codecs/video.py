@@ -1,8 +1,9 @@
 """The codec of clips: which frame is coded when, from what and how finely; the network is `video_network`'s.
 
-Random access: after a key frame come groups of frames. A group's last frame is a P-frame, predicted from the last one
-of the group before; those between are B-frames, each halfway between two that are coded, the middle one first. Low
-delay: P-frames one after another, each predicted from the one before and from the last that was coded finely.
+Random access: after a key frame come groups of frames, as long as suits them (`video_groups`). A group's last frame
+is a P-frame, predicted from the last one of the group before; those between are B-frames, each halfway between two
+that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one before and
+from the last that was coded finely.
 
 A frame's stream has the quality and the distances of its references, then its motion, then its latents; that of a
 key frame the quality, then a picture as the model that `VideoConfig.intra` names writes it.
@@ -37,11 +38,11 @@ from nicodec.codecs.video_network import (
     rgb_to_planes,
     to_codes,
 )
-from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder
+from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
+from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder, Within
 from nicodec.entropy.priors import ScaleMixture
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
-from nicodec.motion.field import BLOCK, CELL
 from nicodec.motion.search import price_of
 
 KEY, P, B = 0, 1, 2
@@ -58,16 +59,14 @@ KEPT_PREPARED = 4
 REFRESH = 32
 """After so many frames since a key frame memory is derived anew from the frame."""
 
-KEY_BONUS, LEVEL_STEP = 10, 20
+KEY_BONUS, LEVEL_STEP = 20, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
 LOW_DELAY_STEPS = (0, -16, -8, -16)
 """Half steps added in low delay, frame by frame since the last that is coded finely."""
 
-SAVE_PADDING = True
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
-
 
 GROUP_MAX = 8
 """Frames of a group at most, where groups follow from the clip."""
@@ -180,20 +179,6 @@ class DecoderState:
     shown: int = 0
 
 
-def padded(frame: Frame) -> Planes:
-    """Planes of a frame, sides multiples of 64; the border goes on."""
-    height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in frame.y.shape)
-    return Planes(_grown(frame.y, height, width), *(_grown(p, height // 2, width // 2) for p in (frame.u, frame.v)))
-
-
-def _grown(plane: Tensor, height: int, width: int, value: float | None = None) -> Tensor:
-    """A plane (H, W) as (1, 1, height, width): with a value beside it, or with its border going on."""
-    margin = (0, width - plane.shape[1], 0, height - plane.shape[0])
-    if value is not None:
-        return F.pad(plane[None, None], margin, value=value)
-    return F.pad(plane[None, None], margin, mode="replicate")
-
-
 def _cut(planes: Planes, size: tuple[int, int], pts: int, duration: int) -> Frame:
     height, width = size
     half = (-(-height // 2), -(-width // 2))
@@ -252,7 +237,7 @@ class Video(VideoNetwork, ClipCodec):
         state = replace(state, since_key=state.since_key + 1, seen=(means, usual))
         if state.options.is_fitted:
             state = replace(state, shrunk=(*state.shrunk, small(frame.y)))
-        if len(state.waiting) - state.key_waits >= state.options.most:
+        if frame.wish.ends_group or len(state.waiting) - state.key_waits >= state.options.most:
             more, state = self._group(state)
             coded = [*coded, *more]
         return coded, state
@@ -282,7 +267,9 @@ class Video(VideoNetwork, ClipCodec):
             references = (last,) if fine == last else (last, fine)
             one(end, P, references, LOW_DELAY_STEPS[place])
         elif last < end:
-            lengths = group_lengths(state.shrunk, options.most) if options.is_fitted else [end - last]
+            lengths = [end - last]
+            if options.is_fitted and all(frame.wish.ends_group is None for frame in frames[-lengths[0] :]):
+                lengths = group_lengths(state.shrunk)
             for length in lengths:
                 one(last + length, P, (last,), 0)
                 for index, references, level in _between(last, last + length, 1):
@@ -298,8 +285,8 @@ class Video(VideoNetwork, ClipCodec):
         encoder, x = StreamEncoder(1), padded(frame)
         used = [next(k for k in state.memory.known if k.index == number) for number in references]
         _code_head(encoder, state.quality, quality, [k.index - index for k in used])
-        inside = None if not SAVE_PADDING or x.y.shape[2:] == frame.y.shape else _grown(torch.ones_like(frame.y), *x.y.shape[2:], 0.0)
-        memory, _ = self._code(encoder, x, state.memory, index, used, quality, frame.wish.importance, inside)
+        size = (x.y.shape[2], x.y.shape[3])
+        memory, _ = self._code(encoder, x, state.memory, index, used, quality, size, counts_of(frame))
         (stream,) = encoder.finish()
         number = state.memory.frames
         packet = CodedFrame(
@@ -334,7 +321,7 @@ class Video(VideoNetwork, ClipCodec):
             if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
                 raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
         memory = replace(memory, frames=coded.number)
-        memory, planes = self._code(decoder, None, memory, index, used, quality, None, None, self._padded_size(state.size))
+        memory, planes = self._code(decoder, None, memory, index, used, quality, padded_size(state.size))
         decoder.finish()
         frame = _cut(planes, state.size, coded.pts, coded.duration)
         waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
@@ -343,10 +330,6 @@ class Video(VideoNetwork, ClipCodec):
             ready.append(waiting.pop(0)[1])
             shown += 1
         return ready, DecoderState(state.size, state.quality, memory, tuple(waiting), shown)
-
-    @staticmethod
-    def _padded_size(size: tuple[int, int]) -> tuple[int, int]:
-        return -(-size[0] // ALIGNMENT) * ALIGNMENT, -(-size[1] // ALIGNMENT) * ALIGNMENT
 
     # Both
 
@@ -358,31 +341,24 @@ class Video(VideoNetwork, ClipCodec):
         index: int,
         used: Sequence[Known],
         quality: int,
-        importance: Tensor | None,
-        inside: Tensor | None = None,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int],
+        counts: Counts | None = None,
     ) -> tuple[Memory, Planes]:
-        """Code a frame after its head. Returns what is known then, and the decoded planes.
-
-        `inside`, (1, 1, H, W), is one on the frame and zero on its padding; an encoder spends next to nothing there.
-        """
+        """Code a frame, padded to `size`, after its head. Returns what is known then, and the decoded planes."""
         device = self.deviation.device
         half_steps = torch.tensor([quality], device=device)
         if not used:
-            reference = self._code_picture(coder, x, half_steps, size or (x.y.shape[2], x.y.shape[3]))  # type: ignore[union-attr]
+            reference = self._code_picture(coder, x, half_steps, size, counts)
             known = Known(memory.frames, index, reference)
             return Memory((known,), (), index, memory.frames + 1), reference.planes
         cache = dict(memory.prepared)
         references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
         distances = [k.index - index for k in used]
-        price = counts = None
-        if inside is not None:
-            counts = F.max_pool2d(inside, CELL)
-        if importance is not None or inside is not None:
-            price = price_of(self.rate_weight(half_steps)) / _priced(importance, inside, references[0][0])
+        price = None if counts is None else price_of(self.rate_weight(half_steps)) / counts.errors
         motion = self.code_motion(coder, x, references, distances, half_steps, price)
-        inner: Coder = coder if x is None else LeastCost(coder)
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps, counts)
+        inner = coder if x is None else _spending(coder, counts)
+        inside = None if counts is None else counts.cells
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps, inside)
         reference = coded.reference
         if (index - memory.key_index) % REFRESH == 0:
             reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
@@ -397,11 +373,16 @@ class Video(VideoNetwork, ClipCodec):
         return Memory(kept, prepared_now, memory.key_index, memory.frames + 1), reference.planes
 
     def _code_picture(
-        self, coder: StreamEncoder | StreamDecoder, x: Planes | None, quality: Tensor, size: tuple[int, int]
+        self,
+        coder: StreamEncoder | StreamDecoder,
+        x: Planes | None,
+        quality: Tensor,
+        size: tuple[int, int],
+        counts: Counts | None,
     ) -> Reference:
         pictures = self.pictures
         rgb = None if x is None else planes_to_rgb(x)
-        inner: Coder = coder if x is None else LeastCost(coder)
+        inner = coder if x is None else _spending(coder, counts)
         latents = pictures.code_latents(inner, rgb, size, quality)
         filters = pictures.code_filters(coder.pictures, rgb, latents, quality)
         decoded = to_codes(rgb_to_planes(pictures.synthesise(latents, quality, filters).float()))
@@ -416,13 +397,10 @@ def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int]
     return [(middle, (low, high), level), *_between(low, middle, level + 1), *_between(middle, high, level + 1)]
 
 
-def _priced(importance: Tensor | None, inside: Tensor | None, reference: Reference) -> Tensor | float:
-    """What an error of each block counts where vectors are chosen, (1, H/16, W/16), away from zero."""
-    height, width = reference.planes.y.shape[2:]
-    counts: Tensor | float = 1.0
-    if importance is not None:
-        counts = _grown(importance.clamp(min=0.05), height // BLOCK, width // BLOCK)[0]
-    return counts if inside is None else counts * F.avg_pool2d(inside, BLOCK)[0].clamp(min=0.01)
+def _spending(coder: Coder, counts: Counts | None) -> Coder:
+    """Write the symbols of least cost, and zeros where a frame is only padding."""
+    best = LeastCost(coder)
+    return best if counts is None else Within(best, counts.blocks)
 
 
 def _scene_cut(means: Tensor, seen: tuple[Tensor, float] | None) -> tuple[bool, float]:

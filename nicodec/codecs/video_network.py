@@ -358,7 +358,7 @@ class VideoNetwork(Codec):
             distances: in frames, to each of them: negative into the past.
             quality: int64 (B,), half steps 0..200.
             inside: of each square of 8 pixels whether it counts, 0 or 1, (1, 1, H/8, W/8): where it does not, an
-                encoder takes the prediction for the frame and writes zeros. None: all count.
+                encoder takes the prediction for the frame. None: all count.
 
         """
         first_distance = distances[0]
@@ -368,12 +368,11 @@ class VideoNetwork(Codec):
         context, prediction = self._context(motion, references, distances, quality)
         coarse_context = self.to_coarse_context(F.pixel_unshuffle(context, 2))
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
-        y = z = coarse_inside = None
+        y = z = None
         if x is not None:
             difference = to_grid(x) - prediction
             if inside is not None:
                 difference = difference * inside
-                coarse_inside = F.max_pool2d(inside, 2)
             y = self._analyse(difference, context, coarse_context, quality)
             z = self.hyper_analysis(torch.cat([torch.asinh(y * gain), coarse_context], 1), quality)
             y = y * gain
@@ -399,10 +398,7 @@ class VideoNetwork(Codec):
         for number, (own, where) in enumerate(passes(shape, self.config.split, z_hat.device)):
             mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
             scales = self.scale_context[number](scale_features, magnitudes, quality)
-            wanted = None if y is None else y[:, own] - mean
-            if wanted is not None and coarse_inside is not None:
-                wanted = wanted * coarse_inside
-            symbols = coder.code(wanted, self._y_prior(scales, where))
+            symbols = coder.code(None if y is None else y[:, own] - mean, self._y_prior(scales, where))
             learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
             learn(magnitudes, number, magnitude_features(symbols, self.training))
         latents = torch.cat(y_hat, 1) * self.deviation
