@@ -1,7 +1,7 @@
 """What steers an encoder of clips, frame by frame: rate control, and strategies that users bring.
 
 A decoder knows nothing of it. Before each frame is coded, the control says what it wishes for it: more or less
-quality, a key frame, a map of where an error counts.
+quality, a key frame, the end of a group, a map of where an error counts.
 
     class Sharper(nicodec.EncoderControl):
         def wish(self, frame, spent):
@@ -84,7 +84,10 @@ class EncoderControl:
 
 
 class Together(EncoderControl):
-    """Several controls at once: qualities are added, maps multiplied, and a key frame comes where one asks for it."""
+    """Several controls at once: qualities are added, maps multiplied, and a key frame comes where one asks for it.
+
+    A group ends where one says that it does, and does not where only others speak.
+    """
 
     def __init__(self, *controls: EncoderControl) -> None:
         self._controls = controls
@@ -101,7 +104,13 @@ class Together(EncoderControl):
         for wish in wishes:
             if wish.importance is not None:
                 importance = wish.importance if importance is None else importance * wish.importance
-        return Wish(sum(wish.quality for wish in wishes), any(wish.is_key for wish in wishes), importance)
+        ends = [wish.ends_group for wish in wishes if wish.ends_group is not None]
+        return Wish(
+            sum(wish.quality for wish in wishes),
+            any(wish.is_key for wish in wishes),
+            importance,
+            any(ends) if ends else None,
+        )
 
     def finish(self, spent: Spent) -> None:
         """See `EncoderControl.finish`."""

@@ -21,12 +21,14 @@ class Wish:
         is_key: whether decoders are to be able to start at it.
         importance: (⌈H/16⌉, ⌈W/16⌉) float32 of about 1 on average: how much an error counts in each square of 16
             pixels; None: the same everywhere.
+        ends_group: whether frames before and after it are to be predicted from it; None: as the codec sees fit.
 
     """
 
     quality: int = 0
     is_key: bool = False
     importance: Tensor | None = None
+    ends_group: bool | None = None
 
 
 @dataclass(frozen=True)

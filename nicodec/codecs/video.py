@@ -1,8 +1,9 @@
 """The codec of clips: which frame is coded when, from what and how finely; the network is `video_network`'s.
 
-Random access: after a key frame come groups of frames. A group's last frame is a P-frame, predicted from the last one
-of the group before; those between are B-frames, each halfway between two that are coded, the middle one first. Low
-delay: P-frames one after another, each predicted from the one before and from the last that was coded finely.
+Random access: after a key frame come groups of frames, as long as suits them (`video_groups`). A group's last frame
+is a P-frame, predicted from the last one of the group before; those between are B-frames, each halfway between two
+that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one before and
+from the last that was coded finely.
 
 A frame's stream has the quality and the distances of its references, then its motion, then its latents; that of a
 key frame the quality, then a picture as the model that `VideoConfig.intra` names writes it.
@@ -14,14 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.codecs.base import Codec
 from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.options import Options, option
+from nicodec.codecs.video_groups import group_lengths, small
 from nicodec.codecs.video_network import (
     ALIGNMENT,
     Coded,
@@ -34,7 +38,8 @@ from nicodec.codecs.video_network import (
     rgb_to_planes,
     to_codes,
 )
-from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder
+from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
+from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder, Within
 from nicodec.entropy.priors import ScaleMixture
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
@@ -54,7 +59,7 @@ KEPT_PREPARED = 4
 REFRESH = 32
 """After so many frames since a key frame memory is derived anew from the frame."""
 
-KEY_BONUS, LEVEL_STEP = 10, 20
+KEY_BONUS, LEVEL_STEP = 20, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
 LOW_DELAY_STEPS = (0, -16, -8, -16)
@@ -63,16 +68,31 @@ LOW_DELAY_STEPS = (0, -16, -8, -16)
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
 
+GROUP_MAX = 8
+"""Frames of a group at most, where groups follow from the clip."""
+
 
 @dataclass(frozen=True)
 class VideoOptions(Options):
     """What the encoder of clips can be asked for."""
 
-    gop: int = option(8, "Frames of a group: 8 or 16 compress best, 1 has P-frames only.", low=1, high=16)
+    gop: int = option(
+        0, "Frames of a group; 0: up to 8, as they suit the clip; 1 has P-frames only.", low=0, high=16, metavar="N"
+    )
     intra_period: int = option(
         48, "A decoder can start, and a damaged file goes on, every so many frames.", low=1, high=65535, metavar="N"
     )
     low_delay: bool = option(False, "Write every frame as it comes, predicted from the past alone.")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the lengths of groups follow from the clip."""
+        return not self.gop and not self.low_delay
+
+    @property
+    def most(self) -> int:
+        """Frames after a key frame that wait for each other at most; 0: the key frame does not wait, either."""
+        return 0 if self.low_delay else self.gop or GROUP_MAX
 
 
 @dataclass(frozen=True)
@@ -118,7 +138,9 @@ class EncoderState:
         quality: half steps.
         options: of the encoder.
         memory: decoded frames.
-        waiting: frames of the group that is not complete.
+        waiting: frames that are not coded yet; the first may be a key frame.
+        shrunk: at half their size, the last anchor that is coded and those that wait; only where groups are fitted.
+        key_waits: whether a key frame is the first of those that wait.
         number: of frames that were taken.
         since_key: of frames that were taken since the last key frame.
         seen: means of squares of the last frame taken, and how much such means changed of late.
@@ -130,6 +152,8 @@ class EncoderState:
     options: VideoOptions
     memory: Memory = Memory()
     waiting: tuple[Frame, ...] = ()
+    shrunk: tuple[NDArray[np.uint8], ...] = ()
+    key_waits: bool = False
     number: int = 0
     since_key: int = 0
     seen: tuple[Tensor, float] | None = None
@@ -153,16 +177,6 @@ class DecoderState:
     memory: Memory = Memory()
     waiting: tuple[tuple[int, Frame], ...] = ()
     shown: int = 0
-
-
-def padded(frame: Frame) -> Planes:
-    """Planes of a frame, sides multiples of 64; the border goes on."""
-    height, width = (-(-side // ALIGNMENT) * ALIGNMENT for side in frame.y.shape)
-    return Planes(_grown(frame.y, height, width), *(_grown(p, height // 2, width // 2) for p in (frame.u, frame.v)))
-
-
-def _grown(plane: Tensor, height: int, width: int) -> Tensor:
-    return F.pad(plane[None, None], (0, width - plane.shape[1], 0, height - plane.shape[0]), mode="replicate")
 
 
 def _cut(planes: Planes, size: tuple[int, int], pts: int, duration: int) -> Frame:
@@ -218,14 +232,12 @@ class Video(VideoNetwork, ClipCodec):
         coded: list[CodedFrame] = []
         if is_key:
             coded, state = self._group(state)
-            packet, memory = self._encode_one(frame, state, state.memory.frames, KEY, (), KEY_BONUS)
-            state = replace(state, memory=memory, since_key=0)
-            coded = [*coded, packet]
-        else:
-            state = replace(state, waiting=(*state.waiting, frame))
-        state = replace(state, number=state.number + 1, since_key=state.since_key + 1, seen=(means, usual))
-        length = 1 if state.options.low_delay else state.options.gop
-        if len(state.waiting) >= length:
+            state = replace(state, since_key=0, key_waits=True, shrunk=())
+        state = replace(state, waiting=(*state.waiting, frame), number=state.number + 1)
+        state = replace(state, since_key=state.since_key + 1, seen=(means, usual))
+        if state.options.is_fitted:
+            state = replace(state, shrunk=(*state.shrunk, small(frame.y)))
+        if frame.wish.ends_group or len(state.waiting) - state.key_waits >= state.options.most:
             more, state = self._group(state)
             coded = [*coded, *more]
         return coded, state
@@ -233,10 +245,10 @@ class Video(VideoNetwork, ClipCodec):
     def _group(self, state: EncoderState) -> tuple[list[CodedFrame], EncoderState]:
         """Code the frames that wait."""
         coded: list[CodedFrame] = []
-        frames, memory = state.waiting, state.memory
-        if not frames:
+        if not state.waiting:
             return coded, state
-        first = memory.frames  # index of the first that waits: all before are coded
+        frames, options = state.waiting, state.options
+        first = state.memory.frames  # index of the first that waits: all before are coded
 
         def one(index: int, kind: int, references: tuple[int, ...], bonus: int) -> None:
             nonlocal state
@@ -244,17 +256,26 @@ class Video(VideoNetwork, ClipCodec):
             coded.append(packet)
             state = replace(state, memory=after)
 
-        last = first + len(frames) - 1
-        if state.options.low_delay:
-            place = (last - memory.key_index) % len(LOW_DELAY_STEPS)
-            fine = last - (place or len(LOW_DELAY_STEPS))
-            references = (last - 1,) if fine == last - 1 else (last - 1, fine)
-            one(last, P, references, LOW_DELAY_STEPS[place])
-        else:
-            one(last, P, (first - 1,), 0)
-            for index, references, level in _between(first - 1, last, 1):
-                one(index, B, references, -LEVEL_STEP * level)
-        return coded, replace(state, waiting=())
+        last = first - 1
+        if state.key_waits:
+            last = first
+            one(first, KEY, (), KEY_BONUS)
+        end = first + len(frames) - 1
+        if options.low_delay and last < end:
+            place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
+            fine = end - (place or len(LOW_DELAY_STEPS))
+            references = (last,) if fine == last else (last, fine)
+            one(end, P, references, LOW_DELAY_STEPS[place])
+        elif last < end:
+            lengths = [end - last]
+            if options.is_fitted and all(frame.wish.ends_group is None for frame in frames[-lengths[0] :]):
+                lengths = group_lengths(state.shrunk)
+            for length in lengths:
+                one(last + length, P, (last,), 0)
+                for index, references, level in _between(last, last + length, 1):
+                    one(index, B, references, -LEVEL_STEP * level)
+                last += length
+        return coded, replace(state, waiting=(), key_waits=False, shrunk=state.shrunk[-1:])
 
     def _encode_one(
         self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
@@ -263,9 +284,9 @@ class Video(VideoNetwork, ClipCodec):
         quality = min(max(state.quality + bonus + frame.wish.quality, 0), QUALITY_STEPS)
         encoder, x = StreamEncoder(1), padded(frame)
         used = [next(k for k in state.memory.known if k.index == number) for number in references]
-        importance = frame.wish.importance
         _code_head(encoder, state.quality, quality, [k.index - index for k in used])
-        memory, _ = self._code(encoder, x, state.memory, index, used, quality, importance)
+        size = (x.y.shape[2], x.y.shape[3])
+        memory, _ = self._code(encoder, x, state.memory, index, used, quality, size, counts_of(frame))
         (stream,) = encoder.finish()
         number = state.memory.frames
         packet = CodedFrame(
@@ -300,7 +321,7 @@ class Video(VideoNetwork, ClipCodec):
             if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
                 raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
         memory = replace(memory, frames=coded.number)
-        memory, planes = self._code(decoder, None, memory, index, used, quality, None, self._padded_size(state.size))
+        memory, planes = self._code(decoder, None, memory, index, used, quality, padded_size(state.size))
         decoder.finish()
         frame = _cut(planes, state.size, coded.pts, coded.duration)
         waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
@@ -309,10 +330,6 @@ class Video(VideoNetwork, ClipCodec):
             ready.append(waiting.pop(0)[1])
             shown += 1
         return ready, DecoderState(state.size, state.quality, memory, tuple(waiting), shown)
-
-    @staticmethod
-    def _padded_size(size: tuple[int, int]) -> tuple[int, int]:
-        return -(-size[0] // ALIGNMENT) * ALIGNMENT, -(-size[1] // ALIGNMENT) * ALIGNMENT
 
     # Both
 
@@ -324,25 +341,24 @@ class Video(VideoNetwork, ClipCodec):
         index: int,
         used: Sequence[Known],
         quality: int,
-        importance: Tensor | None,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int],
+        counts: Counts | None = None,
     ) -> tuple[Memory, Planes]:
-        """Code a frame after its head. Returns what is known then, and the decoded planes."""
+        """Code a frame, padded to `size`, after its head. Returns what is known then, and the decoded planes."""
         device = self.deviation.device
         half_steps = torch.tensor([quality], device=device)
         if not used:
-            reference = self._code_picture(coder, x, half_steps, size or (x.y.shape[2], x.y.shape[3]))  # type: ignore[union-attr]
+            reference = self._code_picture(coder, x, half_steps, size, counts)
             known = Known(memory.frames, index, reference)
             return Memory((known,), (), index, memory.frames + 1), reference.planes
         cache = dict(memory.prepared)
         references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
         distances = [k.index - index for k in used]
-        price = None
-        if importance is not None:
-            price = price_of(self.rate_weight(half_steps)) / _grown_importance(importance, references[0][0])
+        price = None if counts is None else price_of(self.rate_weight(half_steps)) / counts.errors
         motion = self.code_motion(coder, x, references, distances, half_steps, price)
-        inner: Coder = coder if x is None else LeastCost(coder)
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps)
+        inner = coder if x is None else _spending(coder, counts)
+        inside = None if counts is None else counts.cells
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps, inside)
         reference = coded.reference
         if (index - memory.key_index) % REFRESH == 0:
             reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
@@ -357,11 +373,16 @@ class Video(VideoNetwork, ClipCodec):
         return Memory(kept, prepared_now, memory.key_index, memory.frames + 1), reference.planes
 
     def _code_picture(
-        self, coder: StreamEncoder | StreamDecoder, x: Planes | None, quality: Tensor, size: tuple[int, int]
+        self,
+        coder: StreamEncoder | StreamDecoder,
+        x: Planes | None,
+        quality: Tensor,
+        size: tuple[int, int],
+        counts: Counts | None,
     ) -> Reference:
         pictures = self.pictures
         rgb = None if x is None else planes_to_rgb(x)
-        inner: Coder = coder if x is None else LeastCost(coder)
+        inner = coder if x is None else _spending(coder, counts)
         latents = pictures.code_latents(inner, rgb, size, quality)
         filters = pictures.code_filters(coder.pictures, rgb, latents, quality)
         decoded = to_codes(rgb_to_planes(pictures.synthesise(latents, quality, filters).float()))
@@ -376,10 +397,10 @@ def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int]
     return [(middle, (low, high), level), *_between(low, middle, level + 1), *_between(middle, high, level + 1)]
 
 
-def _grown_importance(importance: Tensor, reference: Reference) -> Tensor:
-    """(1, H/16, W/16) of the padded frame, away from zero."""
-    rows, columns = reference.planes.y.shape[2] // 16, reference.planes.y.shape[3] // 16
-    return _grown(importance.clamp(min=0.05), rows, columns)[0]
+def _spending(coder: Coder, counts: Counts | None) -> Coder:
+    """Write the symbols of least cost, and zeros where a frame is only padding."""
+    best = LeastCost(coder)
+    return best if counts is None else Within(best, counts.blocks)
 
 
 def _scene_cut(means: Tensor, seen: tuple[Tensor, float] | None) -> tuple[bool, float]:

@@ -346,6 +346,7 @@ class VideoNetwork(Codec):
         references: Sequence[tuple[Reference, Prepared]],
         distances: Sequence[int],
         quality: Tensor,
+        inside: Tensor | None = None,
     ) -> Coded:
         """Hand every symbol of a batch of frames to `coder`, its motion apart.
 
@@ -356,6 +357,8 @@ class VideoNetwork(Codec):
             references: one or two.
             distances: in frames, to each of them: negative into the past.
             quality: int64 (B,), half steps 0..200.
+            inside: of each square of 8 pixels whether it counts, 0 or 1, (1, 1, H/8, W/8): where it does not, an
+                encoder takes the prediction for the frame. None: all count.
 
         """
         first_distance = distances[0]
@@ -367,7 +370,10 @@ class VideoNetwork(Codec):
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
         y = z = None
         if x is not None:
-            y = self._analyse(to_grid(x) - prediction, context, coarse_context, quality)
+            difference = to_grid(x) - prediction
+            if inside is not None:
+                difference = difference * inside
+            y = self._analyse(difference, context, coarse_context, quality)
             z = self.hyper_analysis(torch.cat([torch.asinh(y * gain), coarse_context], 1), quality)
             y = y * gain
 

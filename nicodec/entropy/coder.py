@@ -132,6 +132,21 @@ class LeastCost(Coder):
         return self._inner.code(least_cost_symbols(given(value, self), prior), prior)
 
 
+class Within(Coder):
+    """Hands another coder zeros where nothing counts, in tensors of one size; others as they are."""
+
+    def __init__(self, inner: Coder, counts: Tensor) -> None:
+        """Begin; `counts` is 1 or 0, (1, 1, H, W) of the tensors that it is for."""
+        self._inner, self._counts = inner, counts
+
+    def code(self, value: Tensor | None, prior: Prior) -> Tensor:
+        """See `Coder.code`; value is needed."""
+        value = given(value, self)
+        if value.shape[2:] == self._counts.shape[2:]:
+            value = value * self._counts
+        return self._inner.code(value, prior)
+
+
 class Replay(Coder):
     """Hands given values to another coder, in place of those of the traversal."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ class Phases:
     """A plane at its sixteen phases of a quarter pixel, with a margin.
 
     Attributes:
-        values: (B, 16, H + 2·margin, W + 2·margin): phase 4·row + column.
+        values: (B, 16, H + 2·margin, W + 2·margin): phase row + 4·column.
         margin: pixels around the plane.
 
     """
@@ -91,15 +91,18 @@ def phases(plane: Tensor, margin: int) -> Phases:
     wide = F.pad(plane, (margin + TAPS // 2 - 1, margin + TAPS // 2) * 2, mode="replicate")
     across: Tensor = _Filtered.apply(wide[:, 0], 2)
     down: Tensor = _Filtered.apply(across.flatten(0, 1), 1)
-    down = down.view(len(plane), UNIT, UNIT, *down.shape[2:]).transpose(1, 2)
-    return Phases(down.reshape(len(plane), PHASES, *down.shape[3:]), margin)
+    return Phases(down.view(len(plane), PHASES, *down.shape[2:]), margin)
 
 
-@cache
-def _overlap(side: int) -> tuple[Tensor, Tensor]:
-    """Weights (side,) of a pixel's own cell and of the neighbour that is nearer, along one axis."""
-    distance = ((torch.arange(side, dtype=torch.float32) + 0.5) / side - 0.5).abs()
-    return 1 - distance, distance
+@lru_cache(maxsize=4)
+def _overlap(rows: int, columns: int, side: int, device: torch.device) -> tuple[tuple[Tensor, ...], ...]:
+    """What the own cell and the nearer neighbour count, along the rows and along the columns: 2 by 2 of (H, W)."""
+    with torch.inference_mode(False):
+        distance = ((torch.arange(side, dtype=torch.float32, device=device) + 0.5) / side - 0.5).abs()
+        shares = (1 - distance, distance)
+        return tuple(
+            tuple(down.repeat(rows)[:, None] * across.repeat(columns) for across in shares) for down in shares
+        )
 
 
 def _own_and_next(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -118,7 +121,7 @@ def place_of(vectors: Tensor, shape: torch.Size) -> Tensor:
 
     """
     row, column = vectors[:, 0], vectors[:, 1]
-    phase = UNIT * (row & (UNIT - 1)) + (column & (UNIT - 1))
+    phase = (row & (UNIT - 1)) + UNIT * (column & (UNIT - 1))
     return (phase * shape[2] + (row >> 2)) * shape[3] + (column >> 2)
 
 
@@ -145,17 +148,16 @@ def compensate(source: Phases, vectors: Tensor, side: int) -> Tensor:
     height, width, half = rows * side, columns * side, side // 2
     steps = place_of(within_reach_of(vectors, side), source.values.shape)
     places = pixel_places(source, height, width).view(batch, 2 * rows, half, 2 * columns, half)
-    own, other = (tuple(w.to(vectors.device) for w in _overlap(side))[i] for i in (0, 1))
+    overlap = _overlap(rows, columns, side, vectors.device)
     own_row, next_row = _own_and_next(rows, vectors.device)
     own_column, next_column = _own_and_next(columns, vectors.device)
     total = None
-    for row, down in ((own_row, own), (next_row, other)):
-        for column, across in ((own_column, own), (next_column, other)):
+    for row, shares in zip((own_row, next_row), overlap, strict=True):
+        for column, share in zip((own_column, next_column), shares, strict=True):
             moved = steps[:, row][:, :, column]
             index = places + moved[:, :, None, :, None]
             values = source.values.take(index).view(batch, height, width)
-            part = values * (down.repeat(rows)[:, None] * across.repeat(columns))
-            total = part if total is None else total + part
+            total = values * share if total is None else torch.addcmul(total, values, share)
     assert total is not None
     return total[:, None]
 

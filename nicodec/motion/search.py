@@ -35,6 +35,13 @@ def price_of(rate_weight: Tensor) -> Tensor:
     return rate_weight.rsqrt()[:, None, None] / 255
 
 
+def flow_of_codes(current: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Dense flow from one picture (H, W) to another: (H, W, 2) in pixels, columns first."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    found: NDArray[np.float32] = search.calc(current, reference, np.zeros((*current.shape, 2), dtype=np.float32))
+    return found
+
+
 def flow(current: Tensor, reference: Tensor) -> Tensor:
     """Dense flow from current to reference pictures (B, 1, H, W) in [0, 1]: float32 (B, 2, H, W) in pixels."""
 
@@ -42,11 +49,7 @@ def flow(current: Tensor, reference: Tensor) -> Tensor:
         found: NDArray[np.uint8] = (plane[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return found
 
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flows = []
-    for one, other in zip(codes(current), codes(reference), strict=True):
-        start = np.zeros((*one.shape, 2), dtype=np.float32)
-        flows.append(search.calc(one, other, start)[..., ::-1])
+    flows = [flow_of_codes(*pair)[..., ::-1] for pair in zip(codes(current), codes(reference), strict=True)]
     return torch.from_numpy(np.stack(flows).copy()).permute(0, 3, 1, 2).to(current.device)
 
 

@@ -20,6 +20,7 @@ from nicodec.codecs.video_network import (
     rgb_to_planes,
     to_grid,
 )
+from nicodec.codecs.video_padding import padded
 from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.errors import NicodecError
 
@@ -75,7 +76,7 @@ def check(codec: Video, frames: list[Frame], **options: object) -> list[CodedFra
     count=st.integers(1, 5),
     height=st.integers(1, 70),
     width=st.integers(1, 70),
-    gop=st.sampled_from([1, 2, 3, 8]),
+    gop=st.sampled_from([0, 1, 2, 3, 8]),
     low_delay=st.booleans(),
 )
 def test_every_length_and_size(codec: Video, count: int, height: int, width: int, gop: int, low_delay: bool) -> None:
@@ -87,6 +88,43 @@ def test_pyramid_is_coded_from_the_middle(codec: Video) -> None:
     assert [p.pts // 40 for p in packets] == [0, 8, 4, 2, 1, 3, 6, 5, 7, 10, 9]
     assert [p.type for p in packets] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 1, 2]
     assert packets[2].references == (0, 1)
+
+
+def test_groups_are_fitted_unless_their_length_is_given(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def halves(frames: list[object]) -> list[int]:
+        seen.append(len(frames))
+        count = len(frames) - 1
+        return [count // 2, count - count // 2] if count > 1 else [count]
+
+    monkeypatch.setattr(module, "group_lengths", halves)
+    packets = check(codec, moving_clip(12, 64, 64))
+    assert [p.pts // 40 for p in packets] == [0, 4, 2, 1, 3, 8, 6, 5, 7, 9, 11, 10]
+    assert [p.type for p in packets] == [0, 1, 2, 2, 2, 1, 2, 2, 2, 1, 1, 2]
+    assert seen == [9, 4]  # each with the anchor before
+    check(codec, moving_clip(4, 64, 64), gop=3)
+    check(codec, moving_clip(3, 64, 64), low_delay=True)
+    assert seen == [9, 4]
+
+
+def test_groups_end_where_a_control_wishes(codec: Video) -> None:
+    frames = [dataclasses.replace(f, wish=Wish(ends_group=n in (3, 5))) for n, f in enumerate(moving_clip(8, 64, 64))]
+    packets = check(codec, frames)
+    assert [p.pts // 40 for p in packets if p.type == 1] == [3, 5, 7]
+
+
+def test_nothing_is_spent_on_padding(codec: Video) -> None:
+    frames = moving_clip(3, 70, 90)  # in 128x128
+    state = codec.start_encoding((70, 90), 120, VideoOptions(gop=1))
+    with torch.inference_mode():
+        for frame in [*frames, None]:
+            _, state = codec.encode(frame, state)
+    magnitudes = state.memory.known[-1].reference.magnitudes
+    assert magnitudes.shape[2:] == (8, 8)
+    assert bool(magnitudes[:, :, :5, :6].any())
+    assert not bool(magnitudes[:, :, 5:].any())
+    assert not bool(magnitudes[:, :, :, 6:].any())
 
 
 def test_low_delay_gives_a_packet_a_frame(codec: Video) -> None:
@@ -130,8 +168,8 @@ def test_states_are_values(codec: Video) -> None:
 
 
 def test_size_is_what_is_estimated(codec: Video) -> None:
-    x = module.padded(moving_clip(2, 128, 128)[1])
-    before = module.padded(moving_clip(2, 128, 128)[0])
+    x = padded(moving_clip(2, 128, 128)[1])
+    before = padded(moving_clip(2, 128, 128)[0])
     quality = torch.tensor([110])
     with torch.inference_mode():
         references = [(codec.first_reference(before, quality), prepare(before))]

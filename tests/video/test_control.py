@@ -141,8 +141,26 @@ def test_controls_add_up(noisy: FrameList) -> None:
     wish = both.wish(noisy.frames[0], Spent(0, 0, 0, ()))
     assert wish.quality == 6
     assert not wish.is_key
+    assert wish.ends_group is None
     assert wish.importance is not None
     assert torch.equal(wish.importance, torch.full((3, 4), 4.0))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "found"), [([None, None], None), ([None, False], False), ([True, False], True), ([True, None], True)]
+)
+def test_a_group_ends_where_one_control_says_so(
+    noisy: FrameList, wishes: list[bool | None], found: bool | None
+) -> None:
+    class Ends(nicodec.EncoderControl):
+        def __init__(self, wished: bool | None) -> None:
+            self.wished = wished
+
+        def wish(self, frame: PlanarFrame, spent: Spent) -> nicodec.Wish:
+            return nicodec.Wish(ends_group=self.wished)
+
+    wish = Together(*(Ends(wished) for wished in wishes)).wish(noisy.frames[0], Spent(0, 0, 0, ()))
+    assert wish.ends_group is found
 
 
 def test_a_map_of_another_size_is_refused(noisy: FrameList, toy: str) -> None:
