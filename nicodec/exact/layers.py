@@ -150,16 +150,17 @@ class _ExactLayer(ExactModule):
     def _training_bias(self, quality: Tensor) -> Tensor:
         return between_anchors(self.bias, quality)
 
-    def _finish(self, total: Tensor, quality: Tensor) -> Tensor:
-        """Add the bias of the quality, rescale, floor: (B, out, H, W) float32 integers, in the memory of `total`."""
+    def _start(self, quality: Tensor) -> Tensor:
+        """What the sums begin with, so that flooring rounds: the bias of the quality and a half, (B, out) float32."""
         below, past = anchor_weights(quality)
         bias = self.bias_int.to(torch.int64)
         mixed = bias[below] * (ANCHOR_SPACING - past)[:, None] + bias[below + 1] * past[:, None]
         mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
-        drop = self.shift.to(torch.int32)
-        half = (1 << drop) >> 1
-        power = ((127 - drop) << 23).view(torch.float32)  # 2^-drop, by its exponent
-        total = total.add_((mixed + half)[:, :, None, None].to(torch.float32))
+        return (mixed + ((1 << self.shift.to(torch.int32)) >> 1)).to(torch.float32)
+
+    def _finish(self, total: Tensor) -> Tensor:
+        """Rescale, floor: (B, out, H, W) float32 integers, in the memory of `total`."""
+        power = ((127 - self.shift.to(torch.int32)) << 23).view(torch.float32)  # 2^-shift, by its exponent
         total = total.mul_(power[None, :, None, None]).floor_()
         return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
 
@@ -175,9 +176,10 @@ class ExactPointwise(_ExactLayer):
         if self.training:
             y = F.conv2d(x, self.weight[:, :, None, None]) + self._training_bias(quality)
             return activate(y) if self.activation else y
+        weight = self.weight_int.to(torch.float32).expand(len(x), -1, -1)
         with exact_arithmetic(x.device):
-            total = torch.matmul(self.weight_int.to(torch.float32), x.flatten(2))
-        return self._finish(total.view(*total.shape[:2], *x.shape[2:]), quality)
+            total = torch.baddbmm(self._start(quality)[:, :, None], weight, x.flatten(2))
+        return self._finish(total.view(*total.shape[:2], *x.shape[2:]))
 
 
 class ExactDepthwise(_ExactLayer):
@@ -198,8 +200,8 @@ class ExactDepthwise(_ExactLayer):
             return activate(y) if self.activation else y
         height, width = x.shape[2:]
         padded = F.pad(x, (1, 1, 1, 1))
-        total = torch.zeros_like(x)
+        total = self._start(quality)[:, :, None, None].expand(x.shape).contiguous()
         for tap, weight in enumerate(self.weight_int.to(torch.float32).t()[:, None, :, None, None].unbind()):
             row, column = divmod(tap, 3)
             total.addcmul_(padded[:, :, row : row + height, column : column + width], weight)
-        return self._finish(total, quality)
+        return self._finish(total)
