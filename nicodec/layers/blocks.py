@@ -119,7 +119,9 @@ class ResidualBlock(Layer):
         h = clamp(h, -self.input_bound, self.input_bound)
         with precision_of(self):
             h = F.silu(self._expand(h, quality), inplace=in_place)
-            branch = self.project(self.depthwise(h))
+            h = self.depthwise(h)  # under the same name, so that what is not needed any more goes
+            branch = self.project(h)
+        del h
         added = branch.to(x.dtype).mul_(self.gate(quality).to(x.dtype))
         return added.clamp_(-self.output_bound, self.output_bound).add_(x)
 
