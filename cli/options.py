@@ -43,7 +43,9 @@ Recursive = Annotated[
 ]
 Jobs = Annotated[
     int,
-    typer.Option("--jobs", "-j", min=0, metavar="N", help="Files at once; 0: one a processor."),
+    typer.Option(
+        "--jobs", "-j", min=0, metavar="N", help="Files at once, or parts of one large picture; 0: one a processor."
+    ),
 ]
 Cluster = Annotated[
     str | None,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nicodec.threads import usable_cores, use_threads, wait_passively
+from nicodec.threads import tiles_at_once, usable_cores, use_threads, wait_passively
 
 if TYPE_CHECKING:
     import joblib
@@ -60,7 +60,8 @@ def run(
     Args:
         work: does one task; a function of a module or a `partial` of one. What it raises is raised here.
         tasks: picklable values.
-        processes: how many at once on this machine; 1 does the tasks in this process, 0 takes a process a core.
+        processes: how many at once on this machine; 1 does the tasks in this process, 0 takes a process a core. A
+            single task is done in this process, so many tiles of a large picture at once.
         cluster: "dask://HOST:PORT", the scheduler of a Dask cluster; "ray", the Ray cluster that this machine
             belongs to, or "ray://HOST:PORT"; None for this machine.
 
@@ -71,11 +72,14 @@ def run(
         ClusterError: the cluster cannot be reached.
 
     """
-    processes = min(processes or usable_cores(), len(tasks))
+    asked = processes or usable_cores()
+    processes = min(asked, len(tasks))
     elsewhere = cluster is not None or _caller_has_chosen()
     if not tasks or (processes <= 1 and not elsewhere):
         for number, task in enumerate(tasks):
-            yield number, work(task)
+            with tiles_at_once(asked if asked > 1 else 0):
+                result = work(task)
+            yield number, result
         return
     from nicodec.clusters import ClusterError
 

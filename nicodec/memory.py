@@ -13,7 +13,7 @@ import functools
 import os
 from collections.abc import Callable
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Numbers of glibc's mallopt(3)."""
 
 KEEP_BYTES = 2**30
@@ -37,7 +37,10 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, KEEP_BYTES) and mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+    # One arena: threads' own ones are of heaps of 64 MB, which go back to the system one by one whatever was asked.
+    return bool(
+        mallopt(M_MMAP_THRESHOLD, KEEP_BYTES) and mallopt(M_TRIM_THRESHOLD, KEEP_BYTES) and mallopt(M_ARENA_MAX, 1)
+    )
 
 
 def release_freed_memory() -> None:

@@ -5,9 +5,12 @@ Nothing here loads torch.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """Environment variables by which threads of OpenMP sleep while they wait: every runtime's, Intel's and LLVM's."""
@@ -17,6 +20,32 @@ HOW_TO_WAIT = frozenset({*PASSIVE, "GOMP_SPINCOUNT", "KMP_LIBRARY"})
 
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that numeric libraries read at their import."""
+
+
+TILES_AT_ONCE = 4
+"""Tiles of a large picture that are coded at once unless more are asked for: each takes about 100 MB."""
+
+_tiles_asked: ContextVar[int] = ContextVar("tiles_asked", default=0)
+
+
+@contextlib.contextmanager
+def tiles_at_once(count: int) -> Iterator[None]:
+    """Code so many tiles of a large picture at once within this; files and pixels do not depend on it.
+
+    Args:
+        count: a thread for each; 0: a core each, `TILES_AT_ONCE` at most, as without this.
+
+    """
+    before = _tiles_asked.set(count)
+    try:
+        yield
+    finally:
+        _tiles_asked.reset(before)
+
+
+def tiles_asked() -> int:
+    """What `tiles_at_once` was given; 0 without it."""
+    return _tiles_asked.get()
 
 
 def wait_passively() -> None:

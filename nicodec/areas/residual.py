@@ -40,30 +40,39 @@ def step_of(rate_weight: float) -> float:
 
 def coefficients_of(difference: Tensor) -> Tensor:
     """(3, H, W) to (areas, blocks, 3, 64) coefficients, areas and blocks row by row."""
-    dct, colours = _bases(difference.device)
+    return _coefficients(difference, slice(0, 3))
+
+
+def brightness_of(picture: Tensor) -> Tensor:
+    """(3, H, W) to (areas, blocks, 64): the first of the three colours of `coefficients_of`."""
+    return _coefficients(picture, slice(0, 1))[:, :, 0]
+
+
+def _coefficients(difference: Tensor, which: slice) -> Tensor:
+    dct, colours = (basis.to(difference.device) for basis in _bases())
     with torch.autocast(difference.device.type, enabled=False):
-        blocks = torch.einsum("kc,chw->khw", colours, difference.float()).unfold(1, 8, 8).unfold(2, 8, 8)
+        blocks = torch.einsum("kc,chw->khw", colours[which], difference.float()).unfold(1, 8, 8).unfold(2, 8, 8)
         blocks = torch.einsum("ui,krcij,vj->krcuv", dct, blocks, dct)
-    rows, columns = blocks.shape[1] // 8, blocks.shape[2] // 8
-    return blocks.reshape(3, rows, 8, columns, 8, 64).permute(1, 3, 2, 4, 0, 5).reshape(-1, BLOCKS, 3, 64)
+    count, rows, columns = len(blocks), blocks.shape[1] // 8, blocks.shape[2] // 8
+    return blocks.reshape(count, rows, 8, columns, 8, 64).permute(1, 3, 2, 4, 0, 5).reshape(-1, BLOCKS, count, 64)
 
 
 def from_coefficients(coefficients: Tensor) -> Tensor:
     """(areas, blocks, 3, 64) to (areas, 3, 64, 64): the way back."""
-    dct, colours = _bases(coefficients.device)
+    dct, colours = (basis.to(coefficients.device) for basis in _bases())
     with torch.autocast(coefficients.device.type, enabled=False):
         blocks = torch.einsum("ui,ntkuv,vj->ntkij", dct, coefficients.view(*coefficients.shape[:3], 8, 8), dct)
         planes = blocks.reshape(-1, 8, 8, 3, 8, 8).permute(0, 3, 1, 4, 2, 5).reshape(-1, 3, AREA, AREA)
         return torch.einsum("kc,nkhw->nchw", colours, planes)
 
 
-def _bases(device: torch.device) -> tuple[Tensor, Tensor]:
+def _bases() -> tuple[Tensor, Tensor]:
     """The DCT (8, 8) and the colours' rotation (3, 3), orthonormal, in rows."""
     n = torch.arange(8, dtype=torch.float64)
     dct = 0.5 * torch.cos(math.pi / 8 * (n[None] + 0.5) * n[:, None])
     dct[0] *= 0.5**0.5
     colours = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
-    return dct.float().to(device), F.normalize(colours, dim=1).float().to(device)
+    return dct.float(), F.normalize(colours, dim=1).float()
 
 
 def _bands() -> Tensor:

@@ -23,7 +23,7 @@ HALF_WIDTH = 15
 
 def index_of(parameters: Tensor) -> Tensor:
     """Scale indices of what integer networks give, in 1/16."""
-    return torch.floor((parameters + 8) / 16).clamp(0, SCALES - 1).to(torch.int64)
+    return (parameters + 8).div_(16).floor_().clamp_(0, SCALES - 1).to(torch.int64)
 
 
 def offset_of(parameters: Tensor) -> Tensor:

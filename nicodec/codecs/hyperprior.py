@@ -157,7 +157,9 @@ class Hyperprior(TiledCodec):
             mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
             scales = self.scale_context[number](scale_features, magnitudes, quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
-            learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
+            found = symbols.contiguous(memory_format=torch.channels_last) + mean
+            where = where.contiguous(memory_format=torch.channels_last)
+            learn(y_hat, number, found * scale_out[:, own] * where)
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(symbols, self.training))
         return torch.cat(y_hat, 1) * self.deviation
@@ -247,7 +249,7 @@ class Hyperprior(TiledCodec):
         h = self.coarse_synthesis(h, quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
         h = self.from_fine(self.fine_synthesis(h, quality))
-        x_hat = F.pixel_shuffle(h, 8) / PIXEL_GAIN + PIXEL_MEAN
+        x_hat = F.pixel_shuffle(h, 8).div_(PIXEL_GAIN).add_(PIXEL_MEAN)
         return x_hat if self.adaptive_filter is None else self.adaptive_filter.of_batch(x_hat, filters)
 
     # Start of training

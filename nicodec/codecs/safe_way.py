@@ -14,12 +14,13 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from nicodec.areas.lossless import encode_lossless, is_available
+from nicodec.areas.lossless import encode_lossless, is_available, lossless_at_least
 from nicodec.areas.plain import LATENT, LOSSLESS, RESIDUAL, Pixels, PlainAreas
-from nicodec.areas.residual import AREA, coefficients_of, step_of, with_dead_zone
+from nicodec.areas.residual import AREA, brightness_of, coefficients_of, step_of, with_dead_zone
 from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamEncoder
 from nicodec.entropy.priors import Prior
 
@@ -43,6 +44,12 @@ PALETTES = (4, 8, 16, 32, 64, 128)
 
 HOPE = 4.0
 """Areas are tried whose bits without loss are at most so many times their cost by blocks: fewer colours take less."""
+
+SURELY_MORE = 0.55
+"""Times the quick estimate of an area's bits without loss: Kodak's photographs take 0.58 and more."""
+
+AT_LEAST_TOGETHER = 0.7
+"""Bits of areas without loss together, over those of each alone: 0.97 and more in photographs."""
 
 FEWER_HELP = 6.0
 """Bits without loss over a codec's cost up to which fewer colours may turn the scale."""
@@ -151,7 +158,7 @@ def plan_areas(codec: Traversal, x: Tensor, quality: Tensor, *, thorough: bool =
     if not few.all() and not ((few & lively) | fine).any():
         return unchanged
     by_blocks = _residual_costs(x, F.interpolate(F.avg_pool2d(x, AREA), scale_factor=AREA), rate_weight)
-    drawn = few & (~lively | (_lossless_bits(pixels, few & lively) < HOPE * by_blocks))
+    drawn = few & (~lively | _hopeful(pixels, few & lively, HOPE * by_blocks))
     if not few.all() and not ((drawn & lively) | fine).any():
         return unchanged
 
@@ -310,22 +317,24 @@ def _area_of(pixels: Pixels, row: int, column: int) -> Pixels:
 def _few_colours(pixels: Pixels) -> tuple[Tensor, Tensor]:
     """Areas of few colours, and those of them that are not nearly flat, (rows, columns) bool."""
     rows, columns = pixels.shape[0] // AREA, pixels.shape[1] // AREA
-    few, lively = torch.zeros((2, rows, columns), dtype=torch.bool)
-    if not is_available():
-        return few, lively
-    for row in range(rows):
-        for column in range(columns):
-            part = _area_of(pixels, row, column).reshape(-1, 3)
-            if _count_colours(part[::4]) <= COLOURS_OF_A_QUARTER and _count_colours(part) <= COLOURS_MAX:
-                few[row, column] = True
-                lively[row, column] = bool(part.std() >= LIVELY)
-    return few, lively
+    few, lively = np.zeros((2, rows, columns), dtype=np.bool_)
+    if is_available():
+        colours = pixels[..., 0].astype(np.int32) << 16
+        colours |= pixels[..., 1].astype(np.int32) << 8
+        colours |= pixels[..., 2]
+        each = colours.reshape(rows, AREA, columns, AREA).swapaxes(1, 2).reshape(rows, columns, AREA**2)
+        few[:] = _count_different(each[..., ::4]) <= COLOURS_OF_A_QUARTER
+        few[few] = _count_different(each[few]) <= COLOURS_MAX
+        for row, column in zip(*np.nonzero(few), strict=True):
+            lively[row, column] = _area_of(pixels, row, column).std() >= LIVELY
+    return torch.from_numpy(few), torch.from_numpy(lively)
 
 
-def _count_colours(pixels: Pixels) -> int:
-    """Different ones of (N, 3)."""
-    red, green, blue = pixels.astype(np.int32).T
-    return len(np.unique(red << 16 | green << 8 | blue))
+def _count_different(numbers: NDArray[np.int32]) -> NDArray[np.intp]:
+    """How many different ones there are in each row of (..., n)."""
+    in_order = np.sort(numbers, axis=-1)
+    found: NDArray[np.intp] = 1 + np.count_nonzero(in_order[..., 1:] != in_order[..., :-1], axis=-1)
+    return found
 
 
 def _fine_areas(x: Tensor, rate_weight: float) -> Tensor:
@@ -334,7 +343,7 @@ def _fine_areas(x: Tensor, rate_weight: float) -> Tensor:
     fine = ((n[:, None] + n).flatten() >= FINE_FROM).to(x.device)
     found = []
     for top in range(0, x.shape[2], AREA):
-        brightness = coefficients_of(255 * x[0, :, top : top + AREA])[:, :, 0, fine]
+        brightness = brightness_of(255 * x[0, :, top : top + AREA])[:, :, fine]
         found.append(brightness.square().mean((1, 2)).sqrt() > FINE_STEPS * step_of(rate_weight) + FINE_LEVELS)
     return torch.stack(found).cpu()
 
@@ -347,6 +356,27 @@ def _modes(costs: Tensor) -> list[Tensor]:
         if float((costs[LATENT] - part.amin(0)).sum()) > SURE_GAIN * float(costs[LATENT].sum()):
             found.append(torch.tensor(allowed)[part.argmin(0)])
     return found
+
+
+def _hopeful(pixels: Pixels, drawn: Tensor, bound: Tensor) -> Tensor:
+    """Which drawn areas take fewer bits without loss than a bound; all are (rows, columns).
+
+    Most photographs have some areas of few colours, and none that comes near: a look at them shows it in a tenth of
+    the time.
+    """
+    if not drawn.any():
+        return drawn
+    chosen = drawn.numpy()
+    rows, columns = chosen.shape
+    parts = pixels.reshape(rows, AREA, columns, AREA, 3).swapaxes(1, 2)[chosen]
+    limit = bound[drawn].numpy()
+    over = lossless_at_least(parts) / limit
+    for place in over.argsort():  # those that come nearest first
+        if SURELY_MORE * over[place] >= 1:
+            break
+        if AT_LEAST_TOGETHER * 8 * len(encode_lossless(parts[place], fast=True)) < limit[place]:
+            return _lossless_bits(pixels, drawn) < bound
+    return torch.zeros_like(drawn)
 
 
 def _lossless_bits(pixels: Pixels, drawn: Tensor) -> Tensor:

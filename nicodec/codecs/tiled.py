@@ -7,6 +7,7 @@ around, so that there are no seams. Memory is that of a row of tiles.
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from nicodec.areas.plain import PlainAreas
 from nicodec.areas.residual import AREA
 from nicodec.codecs.base import Packets, Progress, Watch
 from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.tile_pool import TilePool
 from nicodec.codecs.tiling import Tiling
 from nicodec.codecs.window import PixelSource, Window, tensor_source
 from nicodec.entropy.coder import Coder, Stream, StreamDecoder
@@ -84,19 +86,23 @@ class TiledCodec(LatentCodec):
         tiles = Tiling.of(source.size)
         if len(tiles) == 1:
             return super().encode_parts(source, quality, options, watch)
-        streams = []
-        for number, tile in enumerate(tiles):
+        tell = _Teller(watch, len(tiles))
+
+        def write(number: int) -> Stream:
+            tile = tiles[number]
             around = tile.grown(LATENT_SIDE * self.reach[0], Window.whole(source.size))
             seen = source.part(around)
             codec = _InContext(self, seen, tile.seen_from(around))
-            own = _share_of(watch, number, len(tiles))
+            own = tell.of_tile(number)
             ((stream,),) = self.encode_with(codec, codec.inside.of(seen), quality, options, own)
-            streams.append(stream)
             del codec, seen
             release_freed_memory()
             if own:
                 own(Progress(1.0, ""))
-        return tuple(streams)
+            return stream
+
+        with TilePool(quality.device) as pool:
+            return tuple(pool.map(write, range(len(tiles))))
 
     # Decoding
 
@@ -131,6 +137,7 @@ class TiledCodec(LatentCodec):
             for number, part in shown.items()
         }
         last_use = {near: number for number, others in needed.items() for near in others}
+        found: dict[int, _Tile | None] = {}
 
         def read(number: int) -> _Tile | None:
             stream = streams[number]
@@ -138,16 +145,21 @@ class TiledCodec(LatentCodec):
             release_freed_memory()
             return tile
 
-        found: dict[int, _Tile | None] = {}
-        for number, part in shown.items():
-            for near in needed[number]:
-                if near not in found:
-                    found[near] = read(near)
-            tile = found[number]
-            yield part, None if tile is None else self._draw(tile, part, found, whole, quality)
-            for near in [near for near in found if last_use[near] <= number]:
-                del found[near]
+        def draw(number: int) -> tuple[Window, Tensor | None]:
+            tile, part = found[number], shown[number]
+            drawn = None if tile is None else self._draw(tile, part, found, whole, quality)
             release_freed_memory()
+            return part, drawn
+
+        with TilePool(quality.device, alone=len(last_use) == 1) as pool:
+            numbers = list(shown)
+            for start in range(0, len(numbers), pool.at_once):
+                group = numbers[start : start + pool.at_once]
+                missing = sorted({near for number in group for near in needed[number]} - found.keys())
+                found.update(zip(missing, pool.map(read, missing), strict=True))
+                yield from pool.map(draw, group)
+                for near in [near for near in found if last_use[near] <= group[-1]]:
+                    del found[near]
 
     def _read_tile(self, stream: Stream, window: Window, quality: Tensor) -> _Tile:
         """All symbols of a tile."""
@@ -254,13 +266,24 @@ def _continued(tile: _Tile, latents: Tensor, around: Window) -> Tensor:
     return F.pad(common.seen_from(place).of(latents), margins, mode="replicate")
 
 
-def _share_of(watch: Watch | None, number: int, count: int) -> Watch | None:
-    """What tells `watch` of a tile among so many."""
-    if watch is None:
-        return None
+class _Teller:
+    """Tells `watch` of tiles, several at once among so many: how far all of them are."""
 
-    def tell(progress: Progress) -> None:
-        text = " ".join(filter(None, [f"tile {number + 1} of {count}", progress.text]))
-        watch(Progress((number + progress.share) / count, text))
+    def __init__(self, watch: Watch | None, count: int) -> None:
+        self._watch, self._lock = watch, threading.Lock()
+        self._shares = [0.0] * count
 
-    return tell
+    def of_tile(self, number: int) -> Watch | None:
+        """What is told of one tile."""
+        watch = self._watch
+        if watch is None:
+            return None
+
+        def tell(progress: Progress) -> None:
+            with self._lock:
+                self._shares[number] = progress.share
+                done = sum(share == 1 for share in self._shares)
+                text = " ".join(filter(None, [f"{done} of {len(self._shares)} tiles", progress.text]))
+                watch(Progress(sum(self._shares) / len(self._shares), text))
+
+        return tell

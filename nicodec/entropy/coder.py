@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nicodec.entropy.priors import Prior
+from nicodec.entropy.priors import ElementPrior, Prior
 from nicodec.entropy.ranges import MISMATCH, RangeReader, RangeWriter
 from nicodec.errors import NicodecError, SymbolMismatchError
 from nicodec.quantize.rounding import round_straight_through, round_to_least_cost
@@ -110,7 +110,7 @@ def finite(value: Tensor) -> Tensor:
 
     """
     value = value.float()
-    if not torch.isfinite(value).all():
+    if value.numel() and not all(map(math.isfinite, torch.stack(torch.aminmax(value)).tolist())):  # NaN spreads
         raise NicodecError("the model gave latents that are not numbers; its weights are broken, train it again")
     return value
 
@@ -129,7 +129,15 @@ class LeastCost(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        return self._inner.code(least_cost_symbols(given(value, self), prior), prior)
+        value = given(value, self)
+        coded = prior.coded()
+        if coded is None or not isinstance(prior, ElementPrior):
+            return self._inner.code(least_cost_symbols(value, prior), prior)
+        places = torch.nonzero(coded.expand(prior.shape).flatten()).flatten()  # few, mostly
+        chosen = finite(value).contiguous().flatten()[places].view(1, 1, 1, -1)
+        symbols = torch.zeros(prior.shape, dtype=torch.float32, device=value.device)
+        symbols.view(-1)[places] = least_cost_symbols(chosen, prior.of_elements(places)).flatten()
+        return self._inner.code(symbols, prior)
 
 
 class Within(Coder):
@@ -165,6 +173,13 @@ def _positions(coded: Tensor | None, shape: tuple[int, ...]) -> NDArray[np.intp]
     return np.flatnonzero(coded.expand(shape).cpu().numpy())
 
 
+def _symbols_at(positions: NDArray[np.intp], flat: NDArray[np.int32], prior: Prior) -> Tensor:
+    """The symbols in their places, zero elsewhere: what `Coder.code` returns."""
+    symbols = np.zeros(math.prod(prior.shape), dtype=np.float32)
+    symbols[positions] = flat
+    return torch.from_numpy(symbols).view(prior.shape).to(prior.device)
+
+
 class PictureWriter(Coder):
     """Rounds, range-codes and keeps a checksum of the symbols of one picture, (1, C, H, W)."""
 
@@ -174,15 +189,15 @@ class PictureWriter(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        symbols = torch.round(finite(given(value, self))).contiguous()  # as a reader gives them
+        values = finite(given(value, self)).contiguous().cpu().numpy().ravel()
+        positions = _positions(prior.coded(), prior.shape)
+        rounded = np.rint(values[positions])
         if prior.ordered:
-            symbols = symbols.clamp(-SYMBOL_MAX, SYMBOL_MAX)
-        coded = prior.coded()
-        positions = _positions(coded, prior.shape)
-        flat = symbols.to(torch.int32).cpu().numpy().ravel()[positions]
+            rounded = rounded.clip(-SYMBOL_MAX, SYMBOL_MAX)
+        flat = rounded.astype(np.int32)
         self._writer.write(flat, prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
-        return symbols if coded is None else symbols * coded
+        return _symbols_at(positions, flat, prior)
 
     def finish(self) -> Stream:
         """Return the stream of all that was coded."""
@@ -202,9 +217,7 @@ class PictureReader(Coder):
         positions = _positions(prior.coded(), prior.shape)
         flat = self._reader.read(prior, positions)
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
-        symbols = np.zeros(math.prod(prior.shape), dtype=np.float32)
-        symbols[positions] = flat
-        return torch.from_numpy(symbols).view(prior.shape).to(prior.device)
+        return _symbols_at(positions, flat, prior)
 
     def finish(self) -> None:
         """Compare the symbols with the encoder's.

@@ -103,6 +103,14 @@ class RowPrior(Prior, Protocol):
         """
 
 
+@runtime_checkable
+class ElementPrior(Prior, Protocol):
+    """A prior that can be had of some of its elements alone."""
+
+    def of_elements(self, places: Tensor) -> Prior:
+        """Return the prior of the elements at flat places (N,), of shape (1, 1, 1, N), all coded."""
+
+
 def _interval_probability(x: Tensor, scale: Tensor) -> Tensor:
     """Φ((½−|x|)/σ) − Φ((−½−|x|)/σ), by the complementary error function for its tails."""
     magnitude = x.abs()
@@ -233,6 +241,10 @@ class ScaleMixture(_Indexed):
         """See `Prior.of_picture`."""
         return ScaleMixture(self.index[number : number + 1], _picture_of(self.where, number))
 
+    def of_elements(self, places: Tensor) -> ScaleMixture:
+        """See `ElementPrior.of_elements`."""
+        return ScaleMixture(self.index.flatten()[places].view(1, 1, 1, -1))
+
     def bits(self, x: Tensor) -> Tensor:
         """See `Prior.bits`; when coding, x is of whole numbers, and far outside all tables none costs more."""
         if self.index.is_floating_point():
@@ -337,6 +349,15 @@ class GaussianMixture:
 
     def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
         """See `RowPrior.rows`."""
+        if len(self._components) > 1:
+            return self._rows_of(positions)
+        _, scales, offsets = self._components[0]  # many symbols share a Gaussian
+        key = offsets[positions] * 2**32 + scales[positions]
+        _, first, which = np.unique(key, return_index=True, return_inverse=True)
+        return self._rows_of(positions[first])[which]
+
+    def _rows_of(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The same, each computed."""
         edges = 16 * np.arange(-self.half_width, self.half_width + 2, dtype=np.int64) - 8
         cumulative = np.zeros((len(positions), len(edges)), dtype=np.int64)
         total = np.zeros((len(positions), 1), dtype=np.int64)

@@ -203,8 +203,8 @@ class ExactPointwise(_ExactLayer):
 
     def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with exact_arithmetic(x.device):
-            total = torch.matmul(weight, x.flatten(2))
-        return total.add_(bias[:, :, None]).view(*total.shape[:2], *x.shape[2:])
+            total = torch.baddbmm(bias[:, :, None], weight.expand(len(x), -1, -1), x.flatten(2))
+        return total.view(*total.shape[:2], *x.shape[2:])
 
 
 class ExactDepthwise(_ExactLayer):

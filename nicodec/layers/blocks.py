@@ -13,6 +13,15 @@ LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
 
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """1x1 convolution of (B, in, H, W) by (out, in): (B, out, H, W), channels last in memory.
+
+    As a product of matrices it gives the same numbers whatever the number of threads; oneDNN's convolutions add up
+    in another order where they share the work in another way.
+    """
+    return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
 class Pointwise(Layer):
     """1x1 convolution whose weight is a matrix (out, in), so that matrix optimisers take it as it is."""
 
@@ -24,7 +33,7 @@ class Pointwise(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H, W)."""
-        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        return pointwise(x, self.weight, self.bias)
 
 
 class Basis(Layer):
@@ -56,7 +65,7 @@ class Basis(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H, W), float32."""
         with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x, (self.weight * self.input_scale)[:, :, None, None], self.bias)
+            return pointwise(x, self.weight * self.input_scale, self.bias)
 
 
 def precision_of(module: Layer) -> torch.autocast:
@@ -104,9 +113,15 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        bounded = torch.clamp(self.branch_input(x, quality), -self.input_bound, self.input_bound)
+        in_place = not torch.is_grad_enabled()  # what no gradient needs is overwritten: less memory to fill
+        h = self.branch_input(x, quality)
+        clamp = torch.clamp_ if in_place and h is not x else torch.clamp
+        h = clamp(h, -self.input_bound, self.input_bound)
         with precision_of(self):
-            branch = self.project(self.depthwise(F.silu(self._expand(bounded, quality))))
+            h = F.silu(self._expand(h, quality), inplace=in_place)
+            h = self.depthwise(h)  # under the same name, so that what is not needed any more goes
+            branch = self.project(h)
+        del h
         added = branch.to(x.dtype).mul_(self.gate(quality).to(x.dtype))
         return added.clamp_(-self.output_bound, self.output_bound).add_(x)
 
@@ -124,11 +139,10 @@ class ResidualBlock(Layer):
                 short = x.to(torch.get_autocast_dtype(device))
                 rest = (x[:, :LARGE_CHANNELS] - short[:, :LARGE_CHANNELS]).to(short.dtype)
                 x, weight = torch.cat([short, rest], 1), torch.cat([weight, weight[:, :LARGE_CHANNELS]], 1)
-        weight = weight[:, :, None, None]
         bias = self.shift(quality).to(torch.bfloat16)  # whatever x is: rule 6
         if len(bias) == 1:
-            return F.conv2d(x, weight, bias.flatten().to(x.dtype))
-        h = F.conv2d(x, weight)
+            return pointwise(x, weight, bias.flatten().to(x.dtype))
+        h = pointwise(x, weight, None)
         return h + bias.to(h.dtype)
 
 

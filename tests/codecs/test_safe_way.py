@@ -7,12 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import nicodec
 from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.safe_way import plan_areas
+from nicodec.codecs.safe_way import _hopeful, _lossless_bits, plan_areas
 from nicodec.entropy.coder import PictureReader
 
 from ..conftest import smooth_picture, tiny_codec
@@ -45,6 +47,27 @@ def coded(codec: LatentCodec, x: Tensor, quality: int, effort: int = 4) -> tuple
 
 def psnr(x: Tensor, x_hat: Tensor) -> float:
     return float(-10 * torch.log10((x - x_hat.clamp(0, 1)).square().mean().clamp(min=1e-10)))
+
+
+@given(noise=st.integers(0, 12), factor=st.floats(0.05, 3), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_the_quick_look_at_areas_agrees_with_the_long_one(noise: int, factor: float, seed: int) -> None:
+    """In pictures like photographs, whatever the bound is."""
+    random = np.random.default_rng(seed)
+    pixels = smooth_picture(*SIZE, 3).astype(int) + random.integers(-noise, noise + 1, (*SIZE, 3))
+    pixels = pixels.clip(0, 255).astype(np.uint8)
+    drawn = torch.from_numpy(random.integers(0, 2, (SIZE[0] // 64, SIZE[1] // 64)).astype(bool))
+    bits = _lossless_bits(pixels, drawn)
+    bound = torch.full(drawn.shape, factor * float(bits[drawn].mean()) if drawn.any() else 1.0)
+    assert torch.equal(_hopeful(pixels, drawn, bound), bits < bound)
+
+
+def test_drawings_pass_the_quick_look() -> None:
+    for name in ("text-1bit", "pixel-art", "bayer-8"):
+        pixels = np.ascontiguousarray(whole_pictures()[name][: SIZE[0], : SIZE[1]])
+        drawn = torch.ones((SIZE[0] // 64, SIZE[1] // 64), dtype=torch.bool)
+        bits = _lossless_bits(pixels, drawn)
+        assert torch.equal(_hopeful(pixels, drawn, 1.5 * bits), drawn)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 import nicodec
 from nicodec import container
 from nicodec.codecs import tiling
+from nicodec.codecs.base import Progress
 from nicodec.codecs.tiling import Tiling
 from nicodec.codecs.window import Window
 from nicodec.damage import DamageWarning
 from nicodec.errors import CorruptError, QualityError, StreamError, TruncatedError
 from nicodec.filling import fill_smoothly
 from nicodec.model import Model
+from nicodec.threads import tiles_at_once
 
 from ..conftest import smooth_picture
 
@@ -136,6 +138,48 @@ def test_a_crop_reads_no_more_than_it_needs(model: Model, data: bytes, monkeypat
     assert read == [Window(0, 0, 64, 64)]
     model.decompress(data)
     assert len(read) == 13
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_files_and_pixels_are_the_same_however_many_tiles_are_coded_at_once(
+    model: Model, pixels: np.ndarray, count: int
+) -> None:
+    threads, told = torch.get_num_threads(), []
+    with tiles_at_once(1):
+        data = model.compress(pixels, 60)
+        decoded = np.asarray(model.decompress(data))
+    with tiles_at_once(count):
+        assert model.compress(pixels, 60, watch=lambda progress: told.append(progress.share)) == data
+        assert np.array_equal(np.asarray(model.decompress(data)), decoded)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_symbols_of_tiles_are_the_same_with_any_number_of_threads(
+    model: Model, data: bytes, decoded: np.ndarray, threads: int
+) -> None:
+    """The checksum of every tile's symbols is looked at; pixels may differ by a level."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        again = np.asarray(model.decompress(data)).astype(int)
+        one_tile = np.asarray(model.decompress(data, crop=(10, 20, 12, 8))).astype(int)
+    finally:
+        torch.set_num_threads(before)
+    assert np.abs(again - decoded).max() <= 1
+    assert np.abs(one_tile - decoded[20:28, 10:22]).max() <= 1
+
+
+def test_what_a_tile_raises_is_raised_and_threads_are_as_before(model: Model, pixels: np.ndarray) -> None:
+    def stop(progress: Progress) -> None:
+        raise KeyError("enough")
+
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyError, match="enough"):
+        model.compress(pixels, 60, watch=stop)
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(
