@@ -15,37 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
 from torch import Tensor
 
-from nicodec.codecs.base import Packets, PictureCodec, Watch
+from nicodec.codecs.base import Packets, Watch
+from nicodec.codecs.codes import CodesCodec, Mode, code_mode, smallest
 from nicodec.codecs.options import Options, option
-from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
+from nicodec.codecs.vqgan_network import Level
 from nicodec.codecs.window import Window
-from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, Stream
-from nicodec.entropy.indices import AT_ONCE, code_indices
-from nicodec.entropy.priors import Categorical
+from nicodec.entropy.coder import Coder, PictureReader, Stream
+from nicodec.entropy.indices import AT_ONCE
 from nicodec.errors import CorruptError, SymbolMismatchError
-from nicodec.layers.index_context import PASSES, pass_of
 
 REPAIR_ROUNDS = 4
 """In which lost indices are filled in, each seeing those before."""
 
 PIECE_SHIFT = 0.38
 """Of the number of pieces: by so many their order is shifted from row to row."""
-
-
-class Mode(IntEnum):
-    """How indices are coded."""
-
-    EVEN = 0
-    """Every index costs the same."""
-    FREQUENCIES = 1
-    """By how often each is used."""
-    CONTEXT = 2
-    """By what is known around it."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +48,11 @@ class VqganOptions(Options):
     )
 
 
-class Vqgan(PictureCodec):
+class Vqgan(CodesCodec):
     """See the module's docstring."""
 
-    Config = VqganConfig
     Options = VqganOptions
     packets = Packets.PIECE
-    alignment = ALIGNMENT
-    pixels_a_byte = 2**21  # no table gives an index less than 1/50 bit, and one stands for 64x64 pixels
-
-    config: VqganConfig
-
-    def __init__(self, config: VqganConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or VqganConfig()
-        self.network = CodeNetwork(self.config)
 
     # The one traversal
 
@@ -95,49 +72,7 @@ class Vqgan(PictureCodec):
             The indices, int64.
 
         """
-        found: list[Tensor] = []
-        for number, level in enumerate(self.network.each_level()):
-            if number == self.config.levels(quality):
-                break
-            grid = level.grid(size)
-            own = None if indices is None else indices[number].flatten()
-            if mode == Mode.CONTEXT:
-                found.append(self._code_by_context(coder, level, own, found, grid, quality))
-            else:
-                count = grid[0] * grid[1]
-                found.append(self._code_by_frequency(coder, level, own, count, quality, mode).view(1, *grid))
-        return found
-
-    def _code_by_frequency(
-        self, coder: Coder, level: Level, own: Tensor | None, count: int, quality: int, mode: Mode
-    ) -> Tensor:
-        """Hand over `count` indices of a level, (count,)."""
-        logarithms = level.frequencies.logarithms(quality)
-        if mode == Mode.EVEN:
-            logarithms = torch.zeros_like(logarithms)
-        return code_indices(coder, own, logarithms[:, None].expand(-1, count))
-
-    def _code_by_context(
-        self,
-        coder: Coder,
-        level: Level,
-        own: Tensor | None,
-        before: Sequence[Tensor],
-        grid: tuple[int, int],
-        quality: int,
-    ) -> Tensor:
-        device = level.basis.device
-        order, context = pass_of(grid, device), level.context.at(torch.tensor([quality], device=device))
-        parents = self.network.parents(before)
-        found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
-        for number in range(len(PASSES)):
-            places = torch.nonzero(order.flatten() == number)[:, 0]
-            features = level.context.embedded(found.view(1, *grid))
-            activations = context.activations(features, (order < number)[None], parents).flatten(2)
-            for part in torch.split(places, AT_ONCE):
-                logits = context.logits(activations[:, :, None, part])[0, :, 0]
-                found[part] = code_indices(coder, None if own is None else own[part], logits)
-        return found.view(1, *grid)
+        return self.code_levels(coder, range(self.config.levels(quality)), indices, (), size, quality, mode)
 
     def code_piece(
         self,
@@ -158,7 +93,7 @@ class Vqgan(PictureCodec):
                 :, 0
             ]
             own = None if indices is None else indices[number].flatten()[places]
-            found.append(self._code_by_frequency(coder, level, own, len(places), quality, mode))
+            found.append(self.code_by_frequency(coder, level, own, len(places), quality, mode))
         return found
 
     # Streams
@@ -180,18 +115,15 @@ class Vqgan(PictureCodec):
         self, indices: Sequence[Tensor], size: tuple[int, int], quality: int, piece: tuple[int, int]
     ) -> Stream:
         """The stream of a piece, by the mode that makes it smallest."""
-        tried = []
-        for mode in reversed(Mode):
-            if piece[1] > 1 and mode == Mode.CONTEXT:
-                continue
-            writer = PictureWriter()
-            _code_mode(writer, mode, indices[0].device)
+
+        def write(coder: Coder, mode: Mode) -> None:
             if piece[1] == 1:
-                self.code_indices(writer, indices, size, quality, mode)
+                self.code_indices(coder, indices, size, quality, mode)
             else:
-                self.code_piece(writer, indices, size, quality, mode, piece)
-            tried.append(writer.finish())
-        return min(tried, key=lambda stream: len(stream.data))
+                self.code_piece(coder, indices, size, quality, mode, piece)
+
+        modes = [mode for mode in reversed(Mode) if piece[1] == 1 or mode != Mode.CONTEXT]
+        return smallest(modes, indices[0].device, write)
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -224,7 +156,7 @@ class Vqgan(PictureCodec):
             if stream is None:
                 continue
             reader = PictureReader(stream)
-            mode = _code_mode(reader, None, device)
+            mode = code_mode(reader, None, device)
             if len(streams) == 1:
                 indices = self.code_indices(reader, None, size, quality, mode)
                 known = [torch.ones_like(each, dtype=torch.bool) for each in indices]
@@ -280,12 +212,3 @@ def piece_of(grid: tuple[int, int], count: int, device: torch.device) -> Tensor:
     """(H, W) int64: which of `count` pieces holds each position; neighbours are in different ones."""
     rows, columns = (torch.arange(n, device=device) for n in grid)
     return (columns[None] + max(1, round(PIECE_SHIFT * count)) * rows[:, None]) % count
-
-
-def _code_mode(coder: Coder, mode: Mode | None, device: torch.device) -> Mode:
-    value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
-    prior = Categorical(torch.zeros(1, len(Mode) + 1, 1, 1, 1, dtype=torch.int64, device=device))
-    found = int(coder.code(value, prior))
-    if found >= len(Mode):
-        raise SymbolMismatchError("the stream is coded in a way that this nicodec does not know; update nicodec")
-    return Mode(found)

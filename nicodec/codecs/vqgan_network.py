@@ -48,9 +48,6 @@ ALIGNMENT = 64
 COARSE_SHARE = 0.5
 """Of the price: on coarse grids, whose errors later levels can still mend."""
 
-START_PRICE = 1.0
-"""Squared error that a bit is worth while codebooks of 1/16 start."""
-
 
 @dataclass(frozen=True)
 class VqganConfig:
@@ -72,6 +69,11 @@ class VqganConfig:
     price_max: float = 64.0
     """Squared error of latents that a bit is worth at quality 0, and below at quality 100."""
     price_min: float = 0.12
+    start_price: float = 1.0
+    """The same while codebooks start."""
+    own_bases: bool = False
+    """Whether each level has components of its own, those of most energy that are left; if not, levels of one grid
+    with as many channels share them."""
 
     def __post_init__(self) -> None:
         counts = {len(each) for each in (self.factors, self.codes, self.channels, self.first)}
@@ -88,6 +90,10 @@ class VqganConfig:
         """How many levels are coded at a quality in half steps."""
         return sum(first <= quality for first in self.first)
 
+    def ends(self, quality: int) -> list[int]:
+        """How many levels there are at each place where a file may be cut, the last one the file's own end."""
+        return [self.levels(quality)]
+
 
 class Level(nn.Module):
     """A codebook, what latents are to it, how often its codes are used, and what neighbours tell of them."""
@@ -100,7 +106,7 @@ class Level(nn.Module):
         channels, inside = config.channels[number], config.latents * self.factor**2
         self.register_buffer("basis", torch.zeros(channels, inside))
         self.leave = Basis(channels, inside)
-        start_price = START_PRICE * (COARSE_SHARE if self.factor > 1 else 1.0)
+        start_price = config.start_price * (COARSE_SHARE if self.factor > 1 else 1.0)
         settings = PricedSettings(codes=self.codes, decay=0.995, start_price=start_price)
         self.quantiser = PricedQuantiser(channels, settings)
         self.frequencies = IndexFrequencies(self.codes)
@@ -274,7 +280,8 @@ class CodeNetwork(nn.Module):
         """
         left, before = latents.float(), None
         for level in self.each_level():
-            if before is not None and before.factor == level.factor and before.basis.shape == level.basis.shape:
+            alike = before is not None and before.factor == level.factor and before.basis.shape == level.basis.shape
+            if before is not None and alike and not self.config.own_bases:
                 level.basis.copy_(before.basis)
             else:
                 grouped = left if level.factor == 1 else F.pixel_unshuffle(left, level.factor)

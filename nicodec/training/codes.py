@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nicodec.codecs.vqgan import Vqgan
+from nicodec.codecs.codes import CodesCodec
 from nicodec.codecs.vqgan_network import CodeNetwork, Level
 from nicodec.entropy.frequencies import nearest_anchor
 from nicodec.errors import InputError
@@ -84,6 +84,9 @@ class CodesSettings:
     commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
     discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
     discriminator_warmup: int = setting(300, help="Steps in which it learns before it counts.", least=0)
+    prefix_share: float = setting(
+        0.0, help="Share of crops that are made of a random first part of the packets.", least=0, most=1
+    )
     lost_share: float = setting(
         0.25, help="Share of steps whose prior knows a random part, as of a damaged file.", least=0, most=1
     )
@@ -95,9 +98,9 @@ class CodesSettings:
 class _Learner(nn.Module):
     """What workers share the gradients of."""
 
-    def __init__(self, network: CodeNetwork, lost_share: float) -> None:
+    def __init__(self, network: CodeNetwork, lost_share: float, prefix_share: float) -> None:
         super().__init__()
-        self.network, self._lost_share = network, lost_share
+        self.network, self._lost_share, self._prefix_share = network, lost_share, prefix_share
 
     def forward(self, x: Tensor, quality: Tensor, decoder_only: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures, the codes' squared error a pixel (B,), and the bits of the indices by their prior (B,).
@@ -114,6 +117,7 @@ class _Learner(nn.Module):
             return network.synthesise(self._decoded(x, quality), quality), none, none
         y = network.analyse(x, quality)
         qualities = quality.tolist()
+        shown = torch.tensor([self._shown(half_steps) for half_steps in qualities], device=x.device)
         total, left = torch.zeros_like(y), y
         error, bits = (torch.zeros(len(x), device=x.device) for _ in range(2))
         indices: list[Tensor] = []
@@ -129,14 +133,20 @@ class _Learner(nn.Module):
             square = (features - values).square().sum(1).mean((1, 2)) / (LATENT_UNIT * level.factor**2)
             error = error + F.pad(square, (first, 0))
             found = level.latents(values)
-            total = total + F.pad(found, (0, 0, 0, 0, 0, 0, first, 0))
+            seen = found * (shown[own] > number)[:, None, None, None]
+            total = total + F.pad(seen, (0, 0, 0, 0, 0, 0, first, 0))
             left = left - F.pad(found.detach(), (0, 0, 0, 0, 0, 0, first, 0))
             _note_use(level, chosen, qualities[own])
             indices = [each[len(each) - len(chosen) :] for each in indices]
             bits = bits + F.pad(self._prior_bits(level, chosen, indices, quality[own]), (first, 0))
             indices.append(chosen)
-        slope = _projected(y, level)
+        slope = _held(y, network.each_level())
         return network.synthesise(total + (slope - slope.detach()), quality), error, bits
+
+    def _shown(self, half_steps: int) -> int:
+        """How many levels the picture is made of: now and then those of a file that is cut short."""
+        ends = self.network.config.ends(half_steps)
+        return ends[int(torch.randint(len(ends), ()))] if torch.rand(()) < self._prefix_share else ends[-1]
 
     def _decoded(self, x: Tensor, quality: Tensor) -> Tensor:
         """Latents as a decoder has them."""
@@ -167,11 +177,14 @@ class _Learner(nn.Module):
         return cost * (grid[0] * grid[1] / math.log(2))
 
 
-def _projected(y: Tensor, level: Level) -> Tensor:
-    """What a level's basis holds of latents: where their gradient goes."""
-    grouped = y if level.factor == 1 else F.pixel_unshuffle(y, level.factor)
-    held = F.conv2d(F.conv2d(grouped, level.basis[:, :, None, None]), level.basis.T[:, :, None, None])
-    return held if level.factor == 1 else F.pixel_shuffle(held, level.factor)
+def _held(y: Tensor, levels: Iterable[Level]) -> Tensor:
+    """What the bases of levels hold of latents: where their gradient goes."""
+    left = y
+    for level in levels:
+        grouped = left if level.factor == 1 else F.pixel_unshuffle(left, level.factor)
+        held = F.conv2d(F.conv2d(grouped, level.basis[:, :, None, None]), level.basis.T[:, :, None, None])
+        left = left - (held if level.factor == 1 else F.pixel_shuffle(held, level.factor))
+    return y - left
 
 
 @torch.no_grad()
@@ -182,7 +195,7 @@ def _note_use(level: Level, chosen: Tensor, qualities: Sequence[int]) -> None:
     level.frequencies.note(counts)
 
 
-class CodesObjective(Objective[Vqgan, Pictures]):
+class CodesObjective(Objective[CodesCodec, Pictures]):
     """Trains transforms, codebooks and prior; qualities are drawn anew for each crop.
 
     A crop counts by the root of its mean squared error, so that neither low nor high qualities drown the others.
@@ -192,9 +205,9 @@ class CodesObjective(Objective[Vqgan, Pictures]):
     data_type: ClassVar[type[DataSettings]] = PictureSettings
     settings: CodesSettings
 
-    def __init__(self, codec: Vqgan, settings: CodesSettings, source: Pictures, workers: Workers) -> None:
+    def __init__(self, codec: CodesCodec, settings: CodesSettings, source: Pictures, workers: Workers) -> None:
         """See `Objective`."""
-        if not isinstance(codec, Vqgan):
+        if not isinstance(codec, CodesCodec):
             raise InputError(f"{type(codec).__name__} has no codebooks; codes cannot train it")
         super().__init__(codec, settings, source, workers)
         for side in (settings.start_crop, *(stage.crop for stage in settings.stages)):
@@ -224,7 +237,7 @@ class CodesObjective(Objective[Vqgan, Pictures]):
 
     @cached_property
     def _network(self) -> nn.Module:
-        return self.workers.wrap(_Learner(self.codec.network, self.settings.lost_share))
+        return self.workers.wrap(_Learner(self.codec.network, self.settings.lost_share, self.settings.prefix_share))
 
     @cached_property
     def _discriminating(self) -> nn.Module:
@@ -306,12 +319,12 @@ class CodesObjective(Objective[Vqgan, Pictures]):
                 self._discriminator.requires_grad_(True)
         return loss
 
-    def finish(self, budget: Budget) -> Vqgan:
+    def finish(self, budget: Budget) -> CodesCodec:
         """See `Objective.finish`."""
         return self._steps.averaged()
 
     @torch.no_grad()
-    def preview(self, finished: Vqgan | None, budget: Budget) -> list[dict[str, float]]:
+    def preview(self, finished: CodesCodec | None, budget: Budget) -> list[dict[str, float]]:
         """Real streams of held-out pictures: means of bpp and of the PSNR in dB."""
         codec = finished or self._steps.averaged()
         rows: dict[int, list[tuple[float, float]]] = {half_steps: [] for half_steps in PREVIEWED}
@@ -324,7 +337,8 @@ class CodesObjective(Objective[Vqgan, Pictures]):
                 streams = codec.encode(x, quality, codec.Options())
                 pixels = (codec.decode(streams, size, quality).float().clamp(0, 1) * 255).round() / 255
                 psnr = -10 * torch.log10((pixels - x).square().mean().clamp(min=1e-10))
-                rows[half_steps].append((8 * len(streams[0][0].data) / (size[0] * size[1]), float(psnr)))
+                bits = 8 * sum(len(stream.data) for stream in streams[0])
+                rows[half_steps].append((bits / (size[0] * size[1]), float(psnr)))
         if not rows[PREVIEWED[0]]:
             return []
         means = {half_steps: torch.tensor(found).mean(0).tolist() for half_steps, found in rows.items()}

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nicodec.codecs.vqgan import Mode, Vqgan, VqganConfig
+from nicodec.codecs.codes import Mode
+from nicodec.codecs.vqgan import Vqgan
+from nicodec.codecs.vqgan_network import VqganConfig
 from nicodec.entropy.coder import Coder, PictureReader, PictureWriter
 from nicodec.entropy.priors import Prior
 from nicodec.errors import SymbolMismatchError

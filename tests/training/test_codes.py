@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import nicodec
-from nicodec.codecs.vqgan import Vqgan, VqganConfig
+from nicodec.codecs.vqgan import Vqgan
+from nicodec.codecs.vqgan_network import VqganConfig
 from nicodec.errors import InputError
 from nicodec.perceptual.networks import EfficientNetLite0, NoNetworkError
 from nicodec.training.budget import Budget

@@ -1,0 +1,107 @@
+"""Pictures as codes of many codebooks, 0.05 to 0.6 bits a pixel, in levels: any first part of a file is a picture.
+
+The network is that of `vqgan`; its levels are the groups of multi-codebook quantisation: each takes the components
+of most energy that the levels before have left, on a grid of 1/64, 1/32 or 1/16. Levels lie coarse to fine in
+packets; each packet begins with how its indices are coded (`Mode`), by neighbours and the levels before, by
+frequencies or at a fixed length, whichever is smallest.
+Source: McQuic, Zhu et al. 2022, "Unified Multivariate Gaussian Mixture for Efficient Neural Image Compression".
+Otherwise than there: the grids code the picture's latents and not features of their own, a code's choice weighs its
+bits, and the indices have a prior that sees neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nicodec.codecs.base import Packets, Watch
+from nicodec.codecs.codes import CodesCodec, Mode, code_mode, smallest
+from nicodec.codecs.options import Options
+from nicodec.codecs.vqgan_network import VqganConfig
+from nicodec.entropy.coder import Coder, PictureReader, Stream
+
+GROUPS = 24
+"""Codebooks of 1/16."""
+
+
+@dataclass(frozen=True)
+class McquicConfig(VqganConfig):
+    """Sizes of the network, and which levels share a packet; those of `models/mcquic` are in its recipe."""
+
+    factors: tuple[int, ...] = (4, 2, *(1,) * GROUPS)
+    codes: tuple[int, ...] = (256, 512, *(256,) * GROUPS)
+    channels: tuple[int, ...] = (32, 48, *(8,) * GROUPS)
+    first: tuple[int, ...] = (0, 0, *(0,) * 8, *(40,) * 8, *(90,) * 8)
+    embedding: int = 8
+    context: int = 64
+    price_max: float = 2.0
+    price_min: float = 0.02
+    start_price: float = 0.1
+    own_bases: bool = True
+    packets: tuple[int, ...] = (2, 4, 10, 18)
+    """The first level of each packet but the first one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        starts = (0, *self.packets)
+        if any(one >= other for one, other in pairwise(starts)) or starts[-1] >= len(self.factors):
+            raise ValueError(f"packets {self.packets}: give rising numbers of levels, above 0 and below their count")
+
+    def packet_levels(self, quality: int) -> list[range]:
+        """Which levels each packet holds at a quality in half steps; none is empty."""
+        starts, stop = (0, *self.packets), self.levels(quality)
+        found = [range(start, min(end, stop)) for start, end in pairwise((*starts, len(self.factors)))]
+        return [numbers for numbers in found if len(numbers)]
+
+    def ends(self, quality: int) -> list[int]:
+        """See `VqganConfig.ends`."""
+        return [numbers.stop for numbers in self.packet_levels(quality)]
+
+
+class Mcquic(CodesCodec):
+    """See the module's docstring."""
+
+    Config = McquicConfig
+    Options = Options
+    packets = Packets.LEVEL
+
+    config: McquicConfig
+
+    def encode(
+        self, x: Tensor, quality: Tensor, options: Options, watch: Watch | None = None
+    ) -> list[tuple[Stream, ...]]:
+        """See `PictureCodec.encode`."""
+        size, latents = (x.shape[2], x.shape[3]), self.network.analyse(x, quality)
+        pairs = zip(torch.split(latents, 1), quality.tolist(), strict=True)
+        return [tuple(self._packets(self.network.indices(one, q), size, q)) for one, q in pairs]
+
+    def _packets(self, indices: Sequence[Tensor], size: tuple[int, int], quality: int) -> Iterator[Stream]:
+        for numbers in self.config.packet_levels(quality):
+
+            def write(coder: Coder, mode: Mode, numbers: range = numbers) -> None:
+                own, before = indices[numbers.start : numbers.stop], indices[: numbers.start]
+                self.code_levels(coder, numbers, own, before, size, quality, mode)
+
+            yield smallest(reversed(Mode), indices[0].device, write)
+
+    def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
+        """See `PictureCodec.decode`."""
+        latents = [
+            self.network.latents(self._indices(own, size, half_steps))
+            for own, half_steps in zip(streams, quality.tolist(), strict=True)
+        ]
+        return self.network.synthesise(torch.cat(latents), quality)
+
+    def _indices(self, streams: Sequence[Stream], size: tuple[int, int], quality: int) -> list[Tensor]:
+        """Of each level that the packets hold, (1, H, W)."""
+        found: list[Tensor] = []
+        for stream, numbers in zip(streams, self.config.packet_levels(quality), strict=False):
+            reader = PictureReader(stream)
+            mode = code_mode(reader, None, self.network.to_fine.weight.device)
+            found += self.code_levels(reader, numbers, None, found, size, quality, mode)
+            reader.finish()
+        return found
