@@ -78,6 +78,9 @@ QUALITY_FROM, HALF_STEPS_A_SCALE = 14, 9
 START_CROPS, START_ANCHORS = 16, (0, (ANCHORS - 1) // 2, ANCHORS - 1)
 """What is fitted at the start: so many crops, at so many anchors of the quality."""
 
+START_SHARES = torch.linspace(0, 1, 21, dtype=torch.float32)
+"""Shares of the coarse levels' prediction in the means that are tried."""
+
 SOFT = 0.3
 """Added to magnitudes whose logarithms are compared."""
 
@@ -318,12 +321,11 @@ class Hvae(LatentCodec):
             rest = (y[:, own] - mean)[:, : c.pictured]
             better = predicted * gain[:, : c.pictured] - mean[:, : c.pictured]
             here = where[:, : c.pictured]
-            share = (rest * better * here).sum((0, 2, 3)) / (better.square() * here).sum((0, 2, 3)).clamp(min=1e-9)
-            share = share.clamp(0, 1)
-            after = rest - share[:, None, None] * better
-            saved = torch.log((rest.abs() + SOFT) / (after.abs() + SOFT)) * here
+            logs = [torch.log((rest - share * better).abs() + SOFT) * here for share in START_SHARES.tolist()]
             count = here.sum((0, 2, 3)) * len(rest)
-            found.append((share, saved.sum((0, 2, 3)) / count / SCALE_STEP))
+            means = torch.stack([each.sum((0, 2, 3)) / count for each in logs])
+            least, place = means.min(0)
+            found.append((START_SHARES.to(place.device)[place], (means[0] - least) / SCALE_STEP))
         return found
 
     # Coding
