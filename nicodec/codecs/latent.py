@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nicodec.areas.plain import PlainAreas
-from nicodec.codecs.base import PictureCodec, Progress, Watch
+from nicodec.codecs.base import Codec, PictureCodec, Progress, Watch
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.refinement import refine
 from nicodec.codecs.safe_way import Traversal, plan_areas, write_planned
@@ -103,6 +103,19 @@ class LatentCodec(PictureCodec):
             blocks: (N, 3, 16, 16) float32 in [0, 1], tens of thousands.
 
         """
+
+    def start_from_model(self, other: Codec, crops: Tensor) -> None:
+        """Set an untrained codec up from a trained one of another family.
+
+        Args:
+            other: that codec, in evaluation mode.
+            crops: training pictures (N, 3, H, W).
+
+        Raises:
+            ValueError: the codec starts from no such model.
+
+        """
+        raise ValueError(f"{type(self).__name__} starts from no model of another family")
 
     def finish_training(self, decoded: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Fit what a codec fits to decoded pictures at the end of its training; unless a codec does, nothing is done.

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -568,3 +568,82 @@ class Tabled(_Indexed):
     def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
         """See `TablePrior.tables`."""
         return self.table, _flat(self.index).astype(np.uint16)
+
+
+SPLIT_RATIO = 3
+"""A symbol that is coded in two parts is so many times the first, and the second."""
+
+SPLIT_STEPS = 9
+"""Scales that the first part's lies below the whole symbol's: ln 3 in steps of the axis."""
+
+SPLIT_FROM = 24
+"""Symbols of smaller scales than this index's (2.1) are coded whole."""
+
+_SPLIT_MAGNITUDES = 5
+"""Magnitudes of first parts that the second's tables tell apart; larger ones are as the last."""
+
+
+@cache
+def _second_parts() -> tuple[Table, ...]:
+    """Tables of second parts, by scale from SPLIT_FROM on, then by magnitude: the whole symbols' own frequencies."""
+    found = []
+    for whole in latent_tables()[SPLIT_FROM:]:
+        for magnitude in range(_SPLIT_MAGNITUDES):
+            entries = whole.half_width + SPLIT_RATIO * magnitude + np.arange(-1, 2)
+            found.append(Table(1, normalise(np.append(whole.frequencies[entries], 1))))
+    return tuple(found)
+
+
+@cache
+def _second_costs() -> NDArray[np.float32]:
+    """What second parts cost in bits: (tables, 3), and last (tables, 1) one that is escaped."""
+    rows = [PRECISION_BITS - np.log2(table.frequencies) for table in _second_parts()]
+    return np.stack(rows).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class SecondPart(_Indexed):
+    """Of symbols whose first part is known: what is left of them, towards or away from zero, -1 to 1.
+
+    Its distribution is that of the whole symbol, given the first part.
+
+    Attributes:
+        index: (B, C, H, W), the whole symbol's position on the scale axis: real in training, else an integer.
+        magnitude: (B, C, H, W), of the first parts, whole numbers.
+        where: bool, broadcastable to index: the elements that are coded.
+
+    """
+
+    index: Tensor
+    magnitude: Tensor
+    where: Tensor
+
+    def of_picture(self, number: int) -> SecondPart:
+        """See `Prior.of_picture`."""
+        one = slice(number, number + 1)
+        where = _picture_of(self.where, number)
+        assert where is not None
+        return SecondPart(self.index[one], self.magnitude[one], where)
+
+    def _rows(self) -> Tensor:
+        """Each element's table."""
+        above = (self.index - SPLIT_FROM).clamp(min=0)
+        return above * _SPLIT_MAGNITUDES + self.magnitude.clamp(max=_SPLIT_MAGNITUDES - 1).to(above.dtype)
+
+    def bits(self, x: Tensor) -> Tensor:
+        """See `Prior.bits`."""
+        if not self.index.is_floating_point():
+            costs = torch.from_numpy(_second_costs()).to(self.device)
+            return costs[self._rows(), (x.round() + 1).clamp(-1, 3).long() % 4]
+        middle, index = SPLIT_RATIO * self.magnitude.float(), self.index.float()
+        mass = sum(torch.exp2(-_MixtureBits.apply(middle + part, index)) for part in (-1, 0, 1))
+        bits: Tensor = _MixtureBits.apply(middle + x.float(), index)
+        return bits + torch.log2(torch.as_tensor(mass))
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return self.where
+
+    def tables(self) -> tuple[Sequence[Table], NDArray[np.unsignedinteger[Any]]]:
+        """See `TablePrior.tables`."""
+        return _second_parts(), self._rows().to(torch.int32).cpu().numpy().astype(np.uint16).ravel()

@@ -24,6 +24,7 @@ from nicodec.training.scales import learn_scales
 from nicodec.training.settings import setting
 from nicodec.training.steps import Steps, check_stages
 from nicodec.training.workers import Workers
+from nicodec.zoo import find_model, load_codec
 
 DECODED_LEAST = 24
 """Crops that a codec's end of training gets at least, however small the budget."""
@@ -44,6 +45,8 @@ class RateDistortionSettings:
     """The [objective] table."""
 
     start_blocks: int = setting(60_000, help="16x16 blocks of pictures that a codec starts from.", least=1000)
+    start_model: str = setting("", help="A model of another family that a codec starts from, in place of blocks.")
+    start_crops: int = setting(64, help="Crops of pictures that it starts from, too.", least=1)
     stages: tuple[Stage, ...] = setting((Stage(),), help="One after another.")
     learning_rate: float = setting(1e-3, help="AdamW's.", least=0)
     muon_learning_rate: float = setting(0.0, help="Muon's, on matrices of 1x1 layers; 0: AdamW there too.", least=0)
@@ -108,8 +111,27 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         """See `Objective.start`."""
         if initialised:
             return
+        if self.settings.start_model:
+            self._start_from_model()
+            return
         self.workers.say("starting from blocks of the pictures")
         self.codec.start_from(self.source.blocks(self.settings.start_blocks, self.settings.stages[0].crop))
+
+    def _start_from_model(self) -> None:
+        """Set the codec up from a model of another family.
+
+        Raises:
+            InputError: it cannot start from that model.
+
+        """
+        name, settings = self.settings.start_model, self.settings
+        self.workers.say(f"starting from the model {name}")
+        try:
+            other = load_codec(find_model(name), self.workers.device)
+            crops = self.source.batch(settings.start_crops, max(stage.crop for stage in settings.stages))
+            self.codec.start_from_model(other, crops)
+        except ValueError as error:
+            raise InputError(f"start_model {name}: {error}") from error
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
