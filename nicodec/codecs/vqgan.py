@@ -1,6 +1,6 @@
 """Pictures at 0.003 to 0.2 bits a pixel: codes of codebooks, which a decoder makes a picture of.
 
-Order of the stream: how the indices are coded (`Mode`), then the indices of each level, coarse to fine, row by row
+Order of the stream: for each level, coarse to fine, how its indices are coded (`Mode`), and the indices: row by row
 where they are coded by their frequencies, and in the four passes of `layers/index_context.py` where neighbours and
 coarser levels tell of them. The encoder takes what is smallest. Indices are data: what chose them may differ between
 machines, what codes them is integers.
@@ -24,10 +24,10 @@ from nicodec.codecs.base import Packets, PictureCodec, Watch
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
 from nicodec.codecs.window import Window
-from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, Stream
+from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, RateEstimator, Stream
 from nicodec.entropy.indices import AT_ONCE, code_indices
-from nicodec.entropy.priors import Categorical
-from nicodec.errors import CorruptError, SymbolMismatchError
+from nicodec.entropy.priors import Weighted
+from nicodec.errors import CorruptError
 from nicodec.layers.index_context import PASSES, pass_of
 
 REPAIR_ROUNDS = 4
@@ -38,7 +38,7 @@ PIECE_SHIFT = 0.38
 
 
 class Mode(IntEnum):
-    """How indices are coded."""
+    """How the indices of a level are coded."""
 
     EVEN = 0
     """Every index costs the same."""
@@ -46,6 +46,28 @@ class Mode(IntEnum):
     """By how often each is used."""
     CONTEXT = 2
     """By what is known around it."""
+
+
+MODE_WEIGHTS = (1, 31, 31)
+"""Of the modes where they are coded themselves."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a picture: its number, and how many there are."""
+
+    number: int
+    count: int
+
+    def places(self, grid: tuple[int, int], device: torch.device) -> Tensor:
+        """Which positions of a grid it holds, (n,) int64, row by row; neighbours are in different pieces."""
+        rows, columns = (torch.arange(n, device=device) for n in grid)
+        holder = (columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]) % self.count
+        return torch.nonzero(holder.flatten() == self.number)[:, 0]
+
+
+WHOLE = Piece(0, 1)
+"""All of a picture."""
 
 
 @dataclass(frozen=True)
@@ -80,42 +102,62 @@ class Vqgan(PictureCodec):
     # The one traversal
 
     def code_indices(
-        self, coder: Coder, indices: Sequence[Tensor] | None, size: tuple[int, int], quality: int, mode: Mode
+        self,
+        coder: Coder,
+        indices: Sequence[Tensor] | None,
+        size: tuple[int, int],
+        quality: int,
+        modes: Sequence[Mode] | None = None,
+        piece: Piece = WHOLE,
     ) -> list[Tensor]:
-        """Hand the indices of one picture to `coder`, in the order of the stream.
+        """Hand the indices of one picture, or those of a piece of it, to `coder`, in the order of the stream.
 
         Args:
             coder: what is done with them.
             indices: of each level (1, H, W); None when decoding.
             size: H, W in pixels.
             quality: half steps.
-            mode: how they are coded.
+            modes: how those of each level are coded; None when decoding.
+            piece: see `Piece`.
 
         Returns:
-            The indices, int64.
+            The indices of each level, int64 (n,): those of the piece, row by row.
 
         """
         found: list[Tensor] = []
-        for number, level in enumerate(self.network.each_level()):
-            if number == self.config.levels(quality):
-                break
-            grid = level.grid(size)
-            own = None if indices is None else indices[number].flatten()
-            if mode == Mode.CONTEXT:
-                found.append(self._code_by_context(coder, level, own, found, grid, quality))
-            else:
-                count = grid[0] * grid[1]
-                found.append(self._code_by_frequency(coder, level, own, count, quality, mode).view(1, *grid))
+        for number in range(self.config.levels(quality)):
+            own = None if indices is None else indices[number]
+            device = self.network.to_fine.weight.device
+            mode = _code_mode(coder, None if modes is None else modes[number], piece, device)
+            found.append(self.code_level(coder, own, found, size, quality, mode, piece))
         return found
 
-    def _code_by_frequency(
-        self, coder: Coder, level: Level, own: Tensor | None, count: int, quality: int, mode: Mode
+    def code_level(
+        self,
+        coder: Coder,
+        indices: Tensor | None,
+        before: Sequence[Tensor],
+        size: tuple[int, int],
+        quality: int,
+        mode: Mode,
+        piece: Piece = WHOLE,
     ) -> Tensor:
-        """Hand over `count` indices of a level, (count,)."""
+        """The part of `code_indices` that is one level's, which the number of those `before` it tells; (n,)."""
+        level = list(self.network.each_level())[len(before)]
+        grid = level.grid(size)
+        if mode == Mode.CONTEXT:
+            own = None if indices is None else indices.flatten()
+            shaped = [
+                each.view(1, *other.grid(size))
+                for each, other in zip(before, self.network.each_level(), strict=False)
+            ]
+            return self._code_by_context(coder, level, own, shaped, grid, quality)
+        places = piece.places(grid, level.basis.device)
+        own = None if indices is None else indices.flatten()[places]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
             logarithms = torch.zeros_like(logarithms)
-        return code_indices(coder, own, logarithms[:, None].expand(-1, count))
+        return code_indices(coder, own, logarithms[:, None].expand(-1, len(places)))
 
     def _code_by_context(
         self,
@@ -137,28 +179,6 @@ class Vqgan(PictureCodec):
             for part in torch.split(places, AT_ONCE):
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 found[part] = code_indices(coder, None if own is None else own[part], logits)
-        return found.view(1, *grid)
-
-    def code_piece(
-        self,
-        coder: Coder,
-        indices: Sequence[Tensor] | None,
-        size: tuple[int, int],
-        quality: int,
-        mode: Mode,
-        piece: tuple[int, int],
-    ) -> list[Tensor]:
-        """Hand the indices of one piece to `coder`, in the order of its stream; see `code_indices`.
-
-        `piece`: its number, and how many there are. Returns those of each level that are its own, (n,), int64.
-        """
-        found = []
-        for number, level in enumerate(list(self.network.each_level())[: self.config.levels(quality)]):
-            places = torch.nonzero(piece_of(level.grid(size), piece[1], level.basis.device).flatten() == piece[0])[
-                :, 0
-            ]
-            own = None if indices is None else indices[number].flatten()[places]
-            found.append(self._code_by_frequency(coder, level, own, len(places), quality, mode))
         return found
 
     # Streams
@@ -172,26 +192,24 @@ class Vqgan(PictureCodec):
         streams: list[tuple[Stream, ...]] = []
         for one, half_steps in zip(torch.split(latents, 1), quality.tolist(), strict=True):
             indices = self.network.indices(one, half_steps)
-            pieces = [(number, options.packets) for number in range(options.packets)]
-            streams.append(tuple(self._smallest(indices, size, half_steps, piece) for piece in pieces))
+            pieces = [Piece(number, options.packets) for number in range(options.packets)]
+            streams.append(tuple(self._written(indices, size, half_steps, piece) for piece in pieces))
         return streams
 
-    def _smallest(
-        self, indices: Sequence[Tensor], size: tuple[int, int], quality: int, piece: tuple[int, int]
-    ) -> Stream:
-        """The stream of a piece, by the mode that makes it smallest."""
-        tried = []
-        for mode in reversed(Mode):
-            if piece[1] > 1 and mode == Mode.CONTEXT:
-                continue
-            writer = PictureWriter()
-            _code_mode(writer, mode, indices[0].device)
-            if piece[1] == 1:
-                self.code_indices(writer, indices, size, quality, mode)
-            else:
-                self.code_piece(writer, indices, size, quality, mode, piece)
-            tried.append(writer.finish())
-        return min(tried, key=lambda stream: len(stream.data))
+    def _written(self, indices: Sequence[Tensor], size: tuple[int, int], quality: int, piece: Piece) -> Stream:
+        """The stream of a piece, each level in the way that makes it smallest."""
+        modes = []
+        for number, own in enumerate(indices):
+            before = [each.flatten() for each in indices[:number]]
+            costs = {}
+            for mode in _modes_of(piece):
+                coder = RateEstimator(noise=False)
+                self.code_level(coder, own, before, size, quality, mode, piece)
+                costs[mode] = float(coder.bits)
+            modes.append(min(costs, key=lambda mode: costs[mode]))
+        writer = PictureWriter()
+        self.code_indices(writer, indices, size, quality, modes, piece)
+        return writer.finish()
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -223,21 +241,12 @@ class Vqgan(PictureCodec):
         for number, stream in enumerate(streams):
             if stream is None:
                 continue
-            reader = PictureReader(stream)
-            mode = _code_mode(reader, None, device)
-            if len(streams) == 1:
-                indices = self.code_indices(reader, None, size, quality, mode)
-                known = [torch.ones_like(each, dtype=torch.bool) for each in indices]
-            else:
-                if mode == Mode.CONTEXT:
-                    raise SymbolMismatchError(
-                        "a piece is coded by its neighbours; the file was not written by nicodec"
-                    )
-                found = self.code_piece(reader, None, size, quality, mode, (number, len(streams)))
-                for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
-                    mine = piece_of(level.grid(size), len(streams), device)[None] == number
-                    all_of[mine] = own
-                    there |= mine
+            reader, piece = PictureReader(stream), Piece(number, len(streams))
+            found = self.code_indices(reader, None, size, quality, piece=piece)
+            for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
+                places = piece.places(level.grid(size), device)
+                all_of.view(-1)[places] = own
+                there.view(-1)[places] = True
             reader.finish()
         return indices, known
 
@@ -276,16 +285,12 @@ class Vqgan(PictureCodec):
         return own
 
 
-def piece_of(grid: tuple[int, int], count: int, device: torch.device) -> Tensor:
-    """(H, W) int64: which of `count` pieces holds each position; neighbours are in different ones."""
-    rows, columns = (torch.arange(n, device=device) for n in grid)
-    return (columns[None] + max(1, round(PIECE_SHIFT * count)) * rows[:, None]) % count
+def _modes_of(piece: Piece) -> tuple[Mode, ...]:
+    """Those that a level of a piece may have: what is lost with other pieces is no context."""
+    return tuple(Mode) if piece == WHOLE else (Mode.EVEN, Mode.FREQUENCIES)
 
 
-def _code_mode(coder: Coder, mode: Mode | None, device: torch.device) -> Mode:
+def _code_mode(coder: Coder, mode: Mode | None, piece: Piece, device: torch.device) -> Mode:
     value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
-    prior = Categorical(torch.zeros(1, len(Mode) + 1, 1, 1, 1, dtype=torch.int64, device=device))
-    found = int(coder.code(value, prior))
-    if found >= len(Mode):
-        raise SymbolMismatchError("the stream is coded in a way that this nicodec does not know; update nicodec")
-    return Mode(found)
+    weights = torch.tensor(MODE_WEIGHTS[: len(_modes_of(piece))], device=device)
+    return Mode(int(coder.code(value, Weighted(weights.view(1, -1, 1, 1, 1)))))
