@@ -69,8 +69,7 @@ class Upto:
         count = bisect_right(ends, size)
         if not count:
             raise QualityError(
-                f"the first {size} bytes of the file hold no level, the first one ends at byte {ends[0]}:"
-                " give more"
+                f"the first {size} bytes of the file hold no level, the first one ends at byte {ends[0]}: give more"
             )
         count = min(count, count if self.levels is None else self.levels)
         return stored.first_levels(count) if count <= stored.levels else stored

@@ -1,14 +1,15 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
-Each level of a `CodeNetwork` (vqgan_network.py) has a grid of indices. How they are coded is a `Mode`: at a fixed
-length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four passes
-of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them is
-integers.
+Each level of a `CodeNetwork` (vqgan_network.py) has a grid of indices, and begins with how they are coded (`Mode`): at
+a fixed length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four
+passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them
+is integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
@@ -16,15 +17,17 @@ from torch import Tensor
 
 from nicodec.codecs.base import PictureCodec
 from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
-from nicodec.entropy.coder import Coder, PictureWriter, Stream
+from nicodec.entropy.coder import Coder, PictureWriter, RateEstimator, Stream
 from nicodec.entropy.indices import AT_ONCE, code_indices
-from nicodec.entropy.priors import Categorical
-from nicodec.errors import SymbolMismatchError
+from nicodec.entropy.priors import Weighted
 from nicodec.layers.index_context import PASSES, pass_of
+
+PIECE_SHIFT = 0.38
+"""Of the number of pieces: by so many their order is shifted from row to row."""
 
 
 class Mode(IntEnum):
-    """How indices are coded."""
+    """How the indices of a level are coded."""
 
     EVEN = 0
     """Every index costs the same."""
@@ -32,6 +35,28 @@ class Mode(IntEnum):
     """By how often each is used."""
     CONTEXT = 2
     """By what is known around it."""
+
+
+MODE_WEIGHTS = (1, 31, 31)
+"""Of the modes where they are coded themselves."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a picture: its number, and how many there are."""
+
+    number: int
+    count: int
+
+    def places(self, grid: tuple[int, int], device: torch.device) -> Tensor:
+        """Which positions of a grid it holds, (n,) int64, row by row; neighbours are in different pieces."""
+        rows, columns = (torch.arange(n, device=device) for n in grid)
+        holder = (columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]) % self.count
+        return torch.nonzero(holder.flatten() == self.number)[:, 0]
+
+
+WHOLE = Piece(0, 1)
+"""All of a picture."""
 
 
 class CodesCodec(PictureCodec):
@@ -48,50 +73,68 @@ class CodesCodec(PictureCodec):
         self.config = config or self.Config()
         self.network = CodeNetwork(self.config)
 
-    def code_levels(
+    # The one traversal
+
+    def code_indices(
         self,
         coder: Coder,
-        numbers: range,
         indices: Sequence[Tensor] | None,
+        size: tuple[int, int],
+        quality: int,
+        modes: Sequence[Mode] | None = None,
+        piece: Piece = WHOLE,
+        before: Sequence[Tensor] = (),
+        stop: int | None = None,
+    ) -> list[Tensor]:
+        """Hand the indices of some levels of one picture, or those of a piece of it, to `coder`, in order.
+
+        Args:
+            coder: what is done with them.
+            indices: of each of these levels (1, H, W); None when decoding.
+            size: H, W in pixels.
+            quality: half steps.
+            modes: how those of each of these levels are coded; None when decoding.
+            piece: see `Piece`.
+            before: what this returned of the levels before, which are not coded.
+            stop: the number of the level that ends them; None: the number of levels that the quality has.
+
+        Returns:
+            The indices of each of these levels, int64 (n,): those of the piece, row by row.
+
+        """
+        known, device = list(before), self.network.to_fine.weight.device
+        for place in range((self.config.levels(quality) if stop is None else stop) - len(before)):
+            own = None if indices is None else indices[place]
+            mode = _code_mode(coder, None if modes is None else modes[place], piece, device)
+            known.append(self.code_level(coder, own, known, size, quality, mode, piece))
+        return known[len(before) :]
+
+    def code_level(
+        self,
+        coder: Coder,
+        indices: Tensor | None,
         before: Sequence[Tensor],
         size: tuple[int, int],
         quality: int,
         mode: Mode,
-    ) -> list[Tensor]:
-        """Hand the indices of some levels of one picture to `coder`, in the order of the stream.
-
-        Args:
-            coder: what is done with them.
-            numbers: of the levels, those after `before`.
-            indices: of each of these levels, (1, H, W); None when decoding.
-            before: those of all levels before.
-            size: H, W in pixels.
-            quality: half steps.
-            mode: how they are coded.
-
-        Returns:
-            The indices of these levels, int64.
-
-        """
-        levels, known = list(self.network.each_level()), list(before)
-        for place, number in enumerate(numbers):
-            level, grid = levels[number], levels[number].grid(size)
-            own = None if indices is None else indices[place].flatten()
-            if mode == Mode.CONTEXT:
-                known.append(self._code_by_context(coder, level, own, known, grid, quality))
-            else:
-                count = grid[0] * grid[1]
-                known.append(self.code_by_frequency(coder, level, own, count, quality, mode).view(1, *grid))
-        return known[len(before) :]
-
-    def code_by_frequency(
-        self, coder: Coder, level: Level, own: Tensor | None, count: int, quality: int, mode: Mode
+        piece: Piece = WHOLE,
     ) -> Tensor:
-        """Hand over `count` indices of a level, (count,)."""
+        """The part of `code_indices` that is one level's, which the number of those `before` it tells; (n,)."""
+        level = list(self.network.each_level())[len(before)]
+        grid = level.grid(size)
+        if mode == Mode.CONTEXT:
+            own = None if indices is None else indices.flatten()
+            shaped = [
+                each.view(1, *other.grid(size))
+                for each, other in zip(before, self.network.each_level(), strict=False)
+            ]
+            return self._code_by_context(coder, level, own, shaped, grid, quality)
+        places = piece.places(grid, level.basis.device)
+        own = None if indices is None else indices.flatten()[places]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
             logarithms = torch.zeros_like(logarithms)
-        return code_indices(coder, own, logarithms[:, None].expand(-1, count))
+        return code_indices(coder, own, logarithms[:, None].expand(-1, len(places)))
 
     def _code_by_context(
         self,
@@ -113,30 +156,40 @@ class CodesCodec(PictureCodec):
             for part in torch.split(places, AT_ONCE):
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 found[part] = code_indices(coder, None if own is None else own[part], logits)
-        return found.view(1, *grid)
+        return found
+
+    def smallest(
+        self,
+        indices: Sequence[Tensor],
+        size: tuple[int, int],
+        quality: int,
+        piece: Piece = WHOLE,
+        numbers: range | None = None,
+    ) -> Stream:
+        """The stream of a piece, each level in the way that makes it smallest.
+
+        `indices`: of each level, (1, H, W). `numbers`: the levels that it holds; None: all of these.
+        """
+        numbers, modes = range(len(indices)) if numbers is None else numbers, []
+        flat = [each.flatten() for each in indices]
+        for number in numbers:
+            costs = {}
+            for mode in _modes_of(piece):
+                coder = RateEstimator(noise=False)
+                self.code_level(coder, indices[number], flat[:number], size, quality, mode, piece)
+                costs[mode] = float(coder.bits)
+            modes.append(min(costs, key=lambda mode: costs[mode]))
+        writer, own = PictureWriter(), indices[numbers.start : numbers.stop]
+        self.code_indices(writer, own, size, quality, modes, piece, flat[: numbers.start], numbers.stop)
+        return writer.finish()
 
 
-def smallest(modes: Iterable[Mode], device: torch.device, write: Callable[[Coder, Mode], object]) -> Stream:
-    """The smallest of the streams that `write` makes by these modes; each begins with its mode."""
-    tried = []
-    for mode in modes:
-        writer = PictureWriter()
-        code_mode(writer, mode, device)
-        write(writer, mode)
-        tried.append(writer.finish())
-    return min(tried, key=lambda stream: len(stream.data))
+def _modes_of(piece: Piece) -> tuple[Mode, ...]:
+    """Those that a level of a piece may have: what is lost with other pieces is no context."""
+    return tuple(Mode) if piece == WHOLE else (Mode.EVEN, Mode.FREQUENCIES)
 
 
-def code_mode(coder: Coder, mode: Mode | None, device: torch.device) -> Mode:
-    """Hand over how indices are coded, the first symbol of a stream; `mode` is None when decoding.
-
-    Raises:
-        SymbolMismatchError: it is none that this version knows.
-
-    """
+def _code_mode(coder: Coder, mode: Mode | None, piece: Piece, device: torch.device) -> Mode:
     value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
-    prior = Categorical(torch.zeros(1, len(Mode) + 1, 1, 1, 1, dtype=torch.int64, device=device))
-    found = int(coder.code(value, prior))
-    if found >= len(Mode):
-        raise SymbolMismatchError("the stream is coded in a way that this nicodec does not know; update nicodec")
-    return Mode(found)
+    weights = torch.tensor(MODE_WEIGHTS[: len(_modes_of(piece))], device=device)
+    return Mode(int(coder.code(value, Weighted(weights.view(1, -1, 1, 1, 1)))))

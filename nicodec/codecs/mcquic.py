@@ -2,8 +2,7 @@
 
 The network is that of `vqgan`; its levels are the groups of multi-codebook quantisation: each takes the components
 of most energy that the levels before have left, on a grid of 1/64, 1/32 or 1/16. Levels lie coarse to fine in
-packets; each packet begins with how its indices are coded (`Mode`), by neighbours and the levels before, by
-frequencies or at a fixed length, whichever is smallest.
+packets; each level's indices are coded as those of `vqgan` (`Mode`), whichever way is smallest.
 Source: McQuic, Zhu et al. 2022, "Unified Multivariate Gaussian Mixture for Efficient Neural Image Compression".
 Otherwise than there: the grids code the picture's latents and not features of their own, a code's choice weighs its
 bits, and the indices have a prior that sees neighbours.
@@ -11,7 +10,7 @@ bits, and the indices have a prior that sees neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,10 +18,10 @@ import torch
 from torch import Tensor
 
 from nicodec.codecs.base import Packets, Watch
-from nicodec.codecs.codes import CodesCodec, Mode, code_mode, smallest
+from nicodec.codecs.codes import CodesCodec
 from nicodec.codecs.options import Options
 from nicodec.codecs.vqgan_network import VqganConfig
-from nicodec.entropy.coder import Coder, PictureReader, Stream
+from nicodec.entropy.coder import PictureReader, Stream
 
 GROUPS = 24
 """Codebooks of 1/16."""
@@ -76,17 +75,12 @@ class Mcquic(CodesCodec):
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
         size, latents = (x.shape[2], x.shape[3]), self.network.analyse(x, quality)
-        pairs = zip(torch.split(latents, 1), quality.tolist(), strict=True)
-        return [tuple(self._packets(self.network.indices(one, q), size, q)) for one, q in pairs]
-
-    def _packets(self, indices: Sequence[Tensor], size: tuple[int, int], quality: int) -> Iterator[Stream]:
-        for numbers in self.config.packet_levels(quality):
-
-            def write(coder: Coder, mode: Mode, numbers: range = numbers) -> None:
-                own, before = indices[numbers.start : numbers.stop], indices[: numbers.start]
-                self.code_levels(coder, numbers, own, before, size, quality, mode)
-
-            yield smallest(reversed(Mode), indices[0].device, write)
+        found = []
+        for one, half_steps in zip(torch.split(latents, 1), quality.tolist(), strict=True):
+            indices = self.network.indices(one, half_steps)
+            packets = self.config.packet_levels(half_steps)
+            found.append(tuple(self.smallest(indices, size, half_steps, numbers=numbers) for numbers in packets))
+        return found
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -101,7 +95,7 @@ class Mcquic(CodesCodec):
         found: list[Tensor] = []
         for stream, numbers in zip(streams, self.config.packet_levels(quality), strict=False):
             reader = PictureReader(stream)
-            mode = code_mode(reader, None, self.network.to_fine.weight.device)
-            found += self.code_levels(reader, numbers, None, found, size, quality, mode)
+            found += self.code_indices(reader, None, size, quality, before=found, stop=numbers.stop)
             reader.finish()
-        return found
+        levels = self.network.each_level()
+        return [own.view(1, *level.grid(size)) for own, level in zip(found, levels, strict=False)]

@@ -1,6 +1,6 @@
 """Pictures at 0.003 to 0.2 bits a pixel: codes of codebooks, which a decoder makes a picture of.
 
-Order of the stream: how the indices are coded (`Mode`), then the indices of each level, coarse to fine, row by row
+Order of the stream: for each level, coarse to fine, how its indices are coded (`Mode`), and the indices: row by row
 where they are coded by their frequencies, and in the four passes of `layers/index_context.py` where neighbours and
 coarser levels tell of them. The encoder takes what is smallest. Indices are data: what chose them may differ between
 machines, what codes them is integers.
@@ -20,19 +20,16 @@ import torch
 from torch import Tensor
 
 from nicodec.codecs.base import Packets, Watch
-from nicodec.codecs.codes import CodesCodec, Mode, code_mode, smallest
+from nicodec.codecs.codes import CodesCodec, Piece
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.vqgan_network import Level
 from nicodec.codecs.window import Window
-from nicodec.entropy.coder import Coder, PictureReader, Stream
+from nicodec.entropy.coder import PictureReader, Stream
 from nicodec.entropy.indices import AT_ONCE
-from nicodec.errors import CorruptError, SymbolMismatchError
+from nicodec.errors import CorruptError
 
 REPAIR_ROUNDS = 4
 """In which lost indices are filled in, each seeing those before."""
-
-PIECE_SHIFT = 0.38
-"""Of the number of pieces: by so many their order is shifted from row to row."""
 
 
 @dataclass(frozen=True)
@@ -54,48 +51,6 @@ class Vqgan(CodesCodec):
     Options = VqganOptions
     packets = Packets.PIECE
 
-    # The one traversal
-
-    def code_indices(
-        self, coder: Coder, indices: Sequence[Tensor] | None, size: tuple[int, int], quality: int, mode: Mode
-    ) -> list[Tensor]:
-        """Hand the indices of one picture to `coder`, in the order of the stream.
-
-        Args:
-            coder: what is done with them.
-            indices: of each level (1, H, W); None when decoding.
-            size: H, W in pixels.
-            quality: half steps.
-            mode: how they are coded.
-
-        Returns:
-            The indices, int64.
-
-        """
-        return self.code_levels(coder, range(self.config.levels(quality)), indices, (), size, quality, mode)
-
-    def code_piece(
-        self,
-        coder: Coder,
-        indices: Sequence[Tensor] | None,
-        size: tuple[int, int],
-        quality: int,
-        mode: Mode,
-        piece: tuple[int, int],
-    ) -> list[Tensor]:
-        """Hand the indices of one piece to `coder`, in the order of its stream; see `code_indices`.
-
-        `piece`: its number, and how many there are. Returns those of each level that are its own, (n,), int64.
-        """
-        found = []
-        for number, level in enumerate(list(self.network.each_level())[: self.config.levels(quality)]):
-            places = torch.nonzero(piece_of(level.grid(size), piece[1], level.basis.device).flatten() == piece[0])[
-                :, 0
-            ]
-            own = None if indices is None else indices[number].flatten()[places]
-            found.append(self.code_by_frequency(coder, level, own, len(places), quality, mode))
-        return found
-
     # Streams
 
     def encode(
@@ -107,23 +62,9 @@ class Vqgan(CodesCodec):
         streams: list[tuple[Stream, ...]] = []
         for one, half_steps in zip(torch.split(latents, 1), quality.tolist(), strict=True):
             indices = self.network.indices(one, half_steps)
-            pieces = [(number, options.packets) for number in range(options.packets)]
-            streams.append(tuple(self._smallest(indices, size, half_steps, piece) for piece in pieces))
+            pieces = [Piece(number, options.packets) for number in range(options.packets)]
+            streams.append(tuple(self.smallest(indices, size, half_steps, piece) for piece in pieces))
         return streams
-
-    def _smallest(
-        self, indices: Sequence[Tensor], size: tuple[int, int], quality: int, piece: tuple[int, int]
-    ) -> Stream:
-        """The stream of a piece, by the mode that makes it smallest."""
-
-        def write(coder: Coder, mode: Mode) -> None:
-            if piece[1] == 1:
-                self.code_indices(coder, indices, size, quality, mode)
-            else:
-                self.code_piece(coder, indices, size, quality, mode, piece)
-
-        modes = [mode for mode in reversed(Mode) if piece[1] == 1 or mode != Mode.CONTEXT]
-        return smallest(modes, indices[0].device, write)
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -155,21 +96,12 @@ class Vqgan(CodesCodec):
         for number, stream in enumerate(streams):
             if stream is None:
                 continue
-            reader = PictureReader(stream)
-            mode = code_mode(reader, None, device)
-            if len(streams) == 1:
-                indices = self.code_indices(reader, None, size, quality, mode)
-                known = [torch.ones_like(each, dtype=torch.bool) for each in indices]
-            else:
-                if mode == Mode.CONTEXT:
-                    raise SymbolMismatchError(
-                        "a piece is coded by its neighbours; the file was not written by nicodec"
-                    )
-                found = self.code_piece(reader, None, size, quality, mode, (number, len(streams)))
-                for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
-                    mine = piece_of(level.grid(size), len(streams), device)[None] == number
-                    all_of[mine] = own
-                    there |= mine
+            reader, piece = PictureReader(stream), Piece(number, len(streams))
+            found = self.code_indices(reader, None, size, quality, piece=piece)
+            for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
+                places = piece.places(level.grid(size), device)
+                all_of.view(-1)[places] = own
+                there.view(-1)[places] = True
             reader.finish()
         return indices, known
 
@@ -206,9 +138,3 @@ class Vqgan(CodesCodec):
             own.view(-1)[places[taken]] = torch.cat(likeliest)[taken]
             known.view(-1)[places[taken]] = True
         return own
-
-
-def piece_of(grid: tuple[int, int], count: int, device: torch.device) -> Tensor:
-    """(H, W) int64: which of `count` pieces holds each position; neighbours are in different ones."""
-    rows, columns = (torch.arange(n, device=device) for n in grid)
-    return (columns[None] + max(1, round(PIECE_SHIFT * count)) * rows[:, None]) % count

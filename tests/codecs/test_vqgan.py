@@ -85,12 +85,12 @@ def test_what_is_encoded_is_decoded(
     indices = codec.network.indices(codec.network.analyse(x, torch.tensor([quality])), quality)
     assert len(indices) == codec.config.levels(quality)
     writer = Recorder(PictureWriter())
-    codec.code_indices(writer, indices, size, quality, mode)
+    codec.code_indices(writer, indices, size, quality, [mode] * len(indices))
     stream = writer.inner.finish()
     reader = PictureReader(stream)
-    found = codec.code_indices(reader, None, size, quality, mode)
+    found = codec.code_indices(reader, None, size, quality)
     reader.finish()
-    assert all(torch.equal(a, b) for a, b in zip(indices, found, strict=True))
+    assert all(torch.equal(a.flatten(), b) for a, b in zip(indices, found, strict=True))
     # Less, where it ends in a row of zeros: the lowest symbols give zero bytes, which are left out.
     assert 8 * len(stream.data) <= 1.01 * writer.bits + 8 * 64
 
@@ -101,7 +101,7 @@ def test_floats_never_pick_a_table(codec: Vqgan, quality: int) -> None:
     x, q, size = picture_tensor(128, 192, 3), torch.tensor([quality]), (128, 192)
     indices = codec.network.indices(codec.network.analyse(x, q), quality)
     writer = PictureWriter()
-    codec.code_indices(writer, indices, size, quality, Mode.CONTEXT)
+    codec.code_indices(writer, indices, size, quality, [Mode.CONTEXT] * len(indices))
     stream = writer.finish()
     handles = [
         module.register_forward_hook(lambda m, i, o: o + 1e-2 * torch.randn_like(o))
@@ -112,9 +112,9 @@ def test_floats_never_pick_a_table(codec: Vqgan, quality: int) -> None:
         for bfloat16 in (False, True):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16), without_onednn():
                 reader = PictureReader(stream)
-                found = codec.code_indices(reader, None, size, quality, Mode.CONTEXT)
+                found = codec.code_indices(reader, None, size, quality)
                 reader.finish()
-                assert all(torch.equal(a, b) for a, b in zip(indices, found, strict=True))
+                assert all(torch.equal(a.flatten(), b) for a, b in zip(indices, found, strict=True))
     finally:
         for handle in handles:
             handle.remove()
@@ -174,6 +174,21 @@ def test_a_stream_of_another_codec_is_refused(codec: Vqgan) -> None:
             level.context.leave.bias_int.random_(-90, 90)
     with pytest.raises(SymbolMismatchError):
         other.decode([(stream,)], (64, 128), quality)
+
+
+def test_each_level_is_coded_in_the_way_that_is_smallest(codec: Vqgan) -> None:
+    x, quality, size = picture_tensor(192, 256, 5), 150, (192, 256)
+    ((stream,),) = codec.encode(x, torch.tensor([quality]), codec.Options())
+    indices = codec.network.indices(codec.network.analyse(x, torch.tensor([quality])), quality)
+    for mode in Mode:
+        writer = PictureWriter()
+        codec.code_indices(writer, indices, size, quality, [mode] * len(indices))
+        assert len(stream.data) <= len(writer.finish().data) + 4
+
+
+def test_codebooks_of_whole_groups() -> None:
+    with pytest.raises(ValueError, match="multiples of it"):
+        VqganConfig(**{**TINY, "codes": (16, 32, 100, 16)})
 
 
 @pytest.mark.parametrize(

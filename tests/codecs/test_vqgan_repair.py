@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import nicodec
-from nicodec.codecs.vqgan import Vqgan, VqganOptions, piece_of
+from nicodec.codecs.codes import Piece
+from nicodec.codecs.vqgan import Vqgan, VqganOptions
 from nicodec.damage import DamageWarning, without_packets
 from nicodec.errors import CorruptError, InputError, QualityError
 from nicodec.zoo import write_model
@@ -33,7 +34,11 @@ def model(codec: Vqgan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 64])
 def test_pieces_hold_everything_once_and_neighbours_apart(count: int) -> None:
-    order = piece_of((20, 30), count, torch.device("cpu"))
+    order = torch.full((20, 30), -1)
+    for number in range(count):
+        places = Piece(number, count).places((20, 30), order.device)
+        assert bool((order.flatten()[places] == -1).all())
+        order.view(-1)[places] = number
     assert set(order.unique().tolist()) <= set(range(count))
     assert torch.bincount(order.flatten(), minlength=count).max() <= -(-20 * 30 // count) + 30
     if count > 1:
