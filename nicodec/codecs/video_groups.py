@@ -7,6 +7,7 @@ encoder's own search for motion comes later, and only for what is really coded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -51,8 +52,8 @@ def moved(frame: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.
     column, row = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     source = reference.astype(np.float32)
     place = (column + flow[..., 0], row + flow[..., 1])
-    found: NDArray[np.float32] = cv2.remap(source, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found
+    found = cv2.remap(source, *place, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.astype(np.float32, copy=False)
 
 
 def error(frame: NDArray[np.uint8], predicted: NDArray[np.float32]) -> float:
@@ -92,10 +93,10 @@ def group_lengths(frames: Sequence[NDArray[np.uint8]]) -> list[int]:
             return 0.0
         off = error_between(frames[middle], seen_from(middle, low), seen_from(middle, high))
         weight *= LEVEL_WEIGHT
-        return weight * off**POWER + between(low, middle, weight) + between(middle, high, weight)
+        return weight * math.pow(off, POWER) + between(low, middle, weight) + between(middle, high, weight)
 
     def best(low: int, high: int) -> tuple[float, list[int]]:
-        whole = END_WEIGHT * error(frames[high], seen_from(high, low)) ** POWER + between(low, high, 1.0)
+        whole = END_WEIGHT * math.pow(error(frames[high], seen_from(high, low)), POWER) + between(low, high, 1.0)
         middle = (low + high) // 2
         if middle > low:
             (one, first), (other, second) = best(low, middle), best(middle, high)

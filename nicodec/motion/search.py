@@ -38,8 +38,9 @@ def price_of(rate_weight: Tensor) -> Tensor:
 def flow_of_codes(current: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Dense flow from one picture (H, W) to another: (H, W, 2) in pixels, columns first."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    found: NDArray[np.float32] = search.calc(current, reference, np.zeros((*current.shape, 2), dtype=np.float32))
-    return found
+    return search.calc(current, reference, np.zeros((*current.shape, 2), dtype=np.float32)).astype(
+        np.float32, copy=False
+    )
 
 
 def flow(current: Tensor, reference: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from nicodec.entropy.coder import (
     Stream,
     StreamDecoder,
     StreamEncoder,
+    Within,
 )
 from nicodec.entropy.priors import Categorical, Factorized, GaussianMixture, Prior, ScaleMixture, Tabled
 from nicodec.entropy.tables import Table, latent_tables, normalise
@@ -350,3 +351,18 @@ def test_streams_do_not_change() -> None:
     digest = hashlib.sha256(stream.data).hexdigest()
     assert digest == "89319e7e54ac7e472512337bb5747d75180823ba5ea8235b86231706259321a2"
     assert stream.checksum == 38016
+
+
+@given(seed=seeds)
+@settings(deadline=None, max_examples=20)
+def test_zeros_are_written_where_nothing_counts(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = (1, 3, 4, 6)
+    value, prior = random_values("gaussian", shape, random), random_prior("gaussian", shape, random)
+    counts = torch.from_numpy(random.integers(0, 2, (1, 1, 4, 6))).float()
+    plain, masked = PictureWriter(), PictureWriter()
+    usual, found = plain.code(value, prior), Within(masked, counts).code(value, prior)
+    assert torch.equal(found, usual * counts)
+    other = (1, 3, 2, 3)  # tensors of another size are as they are
+    value, prior = random_values("gaussian", other, random), random_prior("gaussian", other, random)
+    assert torch.equal(Within(masked, counts).code(value, prior), plain.code(value, prior))
