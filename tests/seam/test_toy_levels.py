@@ -71,7 +71,8 @@ def test_the_real_program_truncates_and_decodes_less_than_all(place: Path) -> No
     assert "levels   4, whole at byte " in nicodec(place, "info", "photo.nic")
     assert " -> photo.15kB.nic: 200x144, " in nicodec(place, "truncate", "photo.nic", "--size", "15 kB")
     nicodec(place, "decompress", "photo.15kB.nic", "--upto", "60%", "-o", "program.png")
-    assert Image.open(place / "program.png").size == (200, 144)
+    with Image.open(place / "program.png") as image:
+        assert image.size == (200, 144)
 
 
 def test_more_bytes_give_a_better_picture(place: Path) -> None:
@@ -130,7 +131,8 @@ def test_truncate_makes_smaller_whole_files(place: Path) -> None:
         nic("decompress", name, "-o", "short.png", "-f")
         nic("decompress", "photo.nic", "--upto", "2", "-o", "part.png", "-f")
         assert Path("short.png").read_bytes() == Path("part.png").read_bytes()
-        short = Image.open("short.png")
+        with Image.open("short.png") as short:
+            short.load()
         assert short.mode == "RGBA" and short.info["xmp"] == b"<x>metadata</x>"
 
         nic("truncate", "photo.nic", "--size", size, "-o", "same.nic")
