@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..conftest import smooth_picture
 from .test_toy_families import nicodec, python
@@ -52,7 +53,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("levels")
     image = Image.fromarray(smooth_picture(144, 200, 3))
     image.putalpha(Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (144, 1))))
-    image.save(place / "photo.png", xmp=b"<x>metadata</x>")
+    metadata = PngInfo()
+    metadata.add_itxt("XML:com.adobe.xmp", "<x>metadata</x>")
+    image.save(place / "photo.png", pnginfo=metadata)
     python(
         place,
         """
