@@ -42,7 +42,7 @@ WORTH = 24
 BLOCK = 1 << 15
 """Pixels that are predicted at a time: bounds memory."""
 
-FLOOR = 2.0
+FLOOR = 6.0
 """Added to how much neighbours differ, where the encoder weighs how much a pixel counts in a fit."""
 
 _NEAR = ((0, -1), (0, 1), (-1, 0), (1, 0))

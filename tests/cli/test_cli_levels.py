@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import nicodec
 from nicodec.errors import InputError, QualityError
+from tests.cli.cli_helpers import photograph
 
 
 def test_a_file_without_levels_is_not_made_smaller(run, place, nic):
@@ -42,3 +44,19 @@ def test_a_file_without_levels_is_shown_when_it_is_there(place, nic):
     assert image.tobytes() == nicodec.decompress(nic).tobytes()
     with pytest.raises(nicodec.errors.CorruptError):
         decoder.feed(b"more")
+
+
+@pytest.mark.filterwarnings("ignore::nicodec.alternatives.PoorFitWarning")
+def test_lossless_files_keep_every_pixel(run, place):
+    photograph().save("photo.png")
+    assert run("compress", "photo.png", "--lossless").code == 0
+    assert run("decompress", "photo.nic", "-o", "back.png").code == 0
+    with Image.open("back.png") as back:
+        assert back.tobytes() == photograph().tobytes()
+    for contradiction in (("-q", "50"), ("--codec", "tiny"), ("--size", "1kB")):
+        result = run("compress", "photo.png", "--lossless", *contradiction, "-f")
+        assert (result.code, "contradict" in result.err) == (2, True)
+    Path("deep.pgm").write_bytes(b"P5 2 1 65535\n" + bytes([1, 2, 3, 4]))
+    result = run("compress", "deep.pgm", "--lossless")
+    assert result.code == InputError.exit_code
+    assert "more than 8 bits" in result.err

@@ -35,6 +35,7 @@ SPLAT_CASES = {
     "splat-colour": (smooth_picture(120, 200, 1), 60),
     "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80),
 }
+LOSSLESS_CASES = {"lossless-colour": (smooth_picture(70, 90, 7), 100)}
 
 
 def symbols_hash(data: bytes) -> str:
@@ -52,9 +53,10 @@ def symbols_hash(data: bytes) -> str:
         digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
         return symbols
 
-    stream = Stream(stored.payload, stored.symbol_checksum)
+    streams = tuple(Stream(packet.data, packet.symbol_checksum) for packet in stored.packets)
+    streams = streams or (Stream(stored.payload, stored.symbol_checksum),)
     with torch.inference_mode(), mock.patch.object(PictureReader, "code", hashed):
-        codec.decode([(stream,)], size, torch.tensor([stored.header.quality]))
+        codec.decode([streams], size, torch.tensor([stored.header.quality]))
     return digest.hexdigest()
 
 
@@ -76,6 +78,7 @@ def main() -> None:
     known = {}
     cases = [(name, "hyperprior", *case) for name, case in CASES.items()]
     cases += [(name, "splat", *case) for name, case in SPLAT_CASES.items()]
+    cases += [(name, "lossless", *case) for name, case in LOSSLESS_CASES.items()]
     for name, codec, picture, quality in cases:
         data = nicodec.compress(picture, quality, codec=codec)
         (FOLDER / f"{name}.nic").write_bytes(data)
