@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC
+from nicodec import DEFAULT_CLIP_CODEC, DEFAULT_CODEC, LOSSLESS_CODEC
 from nicodec.errors import InputError
 from nicodec_cli import options
 from nicodec_cli.console import UsageError
@@ -40,6 +40,7 @@ class Request:
         strip: names of `nicodec.media.Picture`'s fields that are dropped.
         max_pixels: largest picture that is read; None for no limit.
         options: of the codec's encoder, by name.
+        lossless: whether every pixel is to come back.
         preview: folder for pictures of a long encode; None for none.
         bitrate: bits a second of a clip's frames.
         shows: whether a line tells how far a clip is.
@@ -58,6 +59,7 @@ class Request:
     strip: tuple[str, ...]
     max_pixels: int | None
     options: dict[str, Any] = field(default_factory=dict)
+    lossless: bool = False
     preview: Path | None = None
     bitrate: float | None = None
     shows: bool = False
@@ -137,6 +139,14 @@ def compress(
             show_default=f"{DEFAULT_CODEC}, of clips {options.CLIP_DEFAULT}",
         ),
     ] = None,
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless",
+            help="Every pixel comes back, on every machine; several times the size of -q 100. Pictures of 8 bits.",
+            show_default=False,
+        ),
+    ] = False,
     strip: options.Strip = None,
     preview: Annotated[
         Path | None,
@@ -156,20 +166,24 @@ def compress(
     """Compress pictures, or clips, into .nic files.
 
     Colour profile, EXIF and XMP are kept, alpha is kept without loss. Give one at most of -q, --bpp, --size,
-    --psnr and --bitrate. A folder given with -r keeps its tree below the folder of -o; what is left out of it is
-    counted by kind.
+    --psnr, --bitrate and --lossless. A folder given with -r keeps its tree below the folder of -o; what is left
+    out of it is counted by kind.
     """
     from nicodec.zoo import find_model
     from nicodec_cli.batch import run_tasks
     from nicodec_cli.clips import are_clips, is_for_clips, parse_bitrate, refuse_goals_of_other_medium
     from nicodec_cli.tasks import plan
 
+    if lossless and codec is not None:
+        raise UsageError("--lossless and --codec contradict each other; give one of them")
     for_clips = None  # asking the model loads torch
-    if codec is None:
+    if lossless:
+        codec = LOSSLESS_CODEC
+    elif codec is None:
         for_clips = are_clips(inputs)
         codec = DEFAULT_CLIP_CODEC if for_clips else DEFAULT_CODEC
     request = Request(
-        quality=options.check_quality(quality),
+        quality=100 if lossless else options.check_quality(quality),
         bpp=_positive("--bpp", bpp),
         max_bytes=None if size is None else options.parse_bytes(size),
         psnr=_positive("--psnr", psnr),
@@ -178,6 +192,7 @@ def compress(
         strip=options.stripped(strip),
         max_pixels=_pixel_limit(max_pixels),
         options=given or {},
+        lossless=lossless,
         preview=preview,
         bitrate=None if bitrate is None else parse_bitrate(bitrate),
         streams=jobs == 1 and cluster is None,
@@ -185,7 +200,14 @@ def compress(
         overwrite=force,
         make_folders=recursive,
     )
-    goals = {"-q": quality, "--bpp": bpp, "--size": size, "--psnr": psnr, "--bitrate": bitrate}
+    goals = {
+        "--lossless": lossless or None,
+        "-q": quality,
+        "--bpp": bpp,
+        "--size": size,
+        "--psnr": psnr,
+        "--bitrate": bitrate,
+    }
     wanted = [name for name, value in goals.items() if value is not None]
     if len(wanted) > 1:
         raise UsageError(f"{' and '.join(wanted)} contradict each other; give one of them")
@@ -282,6 +304,11 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
     if task.source is not None:
         media.refuse_clip(task.source)
     picture = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels)
+    if request.lossless and picture.pixels.itemsize > 1:
+        raise InputError(
+            f"{task.source_name}: has more than 8 bits a sample, which --lossless does not keep; convert it to "
+            "8 bits, or leave --lossless out"
+        )
     left_out: dict[str, Any] = dict.fromkeys(request.strip)
     picture = dataclasses.replace(picture, **left_out)
     seconds = time.perf_counter() - start

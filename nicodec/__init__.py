@@ -52,6 +52,7 @@ _METADATA = ("icc", "exif", "xmp")
 
 DEFAULT_CODEC = "hyperprior"
 DEFAULT_CLIP_CODEC = "video"
+LOSSLESS_CODEC = "lossless"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def compress(
         bpp: most bits a pixel of the whole file.
         max_bytes: most bytes of the whole file.
         psnr: least PSNR in dB (RGB, 8 bits).
-        codec: name of a model, or its folder.
+        codec: name of a model, or its folder; "lossless" gives 8-bit pictures back as they were, at any quality.
         device: torch device that the networks run on.
         options: of the codec's encoder: `effort` of "hyperprior" (1 to 9; 9 takes one or two minutes a megapixel
             for files some percent smaller, 8 half as long; 1 to 3 half as long as the others, 7 among them, for

@@ -290,7 +290,8 @@ class Model:
         header = stored.header
         if limits.pixels and header.width * header.height > SMALL_PIXELS:
             bound = dataclasses.replace(limits, pixels_per_payload_byte=self.codec.pixels_a_byte)
-            bound.check_work(header.width, header.height, stored.payload_bytes)
+            first = len(stored.packets[0].data) if stored.is_in_levels else stored.payload_bytes
+            bound.check_work(header.width, header.height, first)
         if stored.packet_count and not any(self._streams_of(stored)):
             raise CorruptError("the first packet is lost, and nothing can be drawn without it; fetch the file again")
         if stored.lost and self.codec.packets == Packets.PART:

@@ -39,6 +39,7 @@ CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
         "splat-colour": (smooth_picture(120, 200, 1), 60, {}),
         "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80, {}),
     },
+    "lossless": {"lossless-colour": (smooth_picture(70, 90, 7), 100, {})},
     "vqgan": {
         "vqgan-q0": (smooth_picture(120, 200, 1), 0, {}),
         "vqgan-q30": (smooth_picture(140, 76, 2), 30, {}),

@@ -153,11 +153,34 @@ def test_it_is_evaluated(place: Path) -> None:
         "pictures",
         *("-c", "nicodec-mosaic-small:levels=1,settings=20/80"),
         *("-c", "nicodec-blink:keys_only=true,settings=20/80"),
-        *("-m", "psnr", "-o", "report"),
+        *("-m", "psnr", "--progressive", "0", "-o", "report"),
     )
     results = (place / "report" / "results.json").read_text()
     assert "nicodec-mosaic-small-levels1" in results
     assert "nicodec-blink" in results
+
+
+def test_what_it_gives_while_it_arrives_is_evaluated(place: Path) -> None:
+    pytest.importorskip("matplotlib")
+    said = nicodec(
+        place,
+        "eval",
+        "pictures",
+        *("-c", "nicodec-mosaic-small:settings=20/80", "--processes", "1", "--limit", "1"),
+        *("-m", "psnr", "--speed-pictures", "0", "--viewer", "0", "-o", "arriving"),
+    )
+    assert "PSNR of the first bytes of a file, mean of 1 pictures" in said
+    results = json.loads((place / "arriving" / "results.json").read_text())
+    names = [file["codec"] for file in results["cut_files"]]
+    assert names[:2] == ["nicodec-mosaic-small", "jpeg"]
+    assert not results["failures"]
+    own = [cut["psnr"] for cut in results["cut_files"][0]["cuts"]]
+    assert own[0] is None
+    assert len(set(own)) == 3  # nothing, one level, two
+    report = (place / "arriving" / "report.html").read_text()
+    assert 'id="progressive-section"' in report
+    assert report.count('src="data:image/avif;base64,') >= 5
+    assert (place / "arriving" / "progressive.pdf").exists()
 
 
 def test_clips_go_through_everything(place: Path) -> None:

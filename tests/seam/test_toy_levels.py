@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ..conftest import smooth_picture
 from .test_toy_families import nicodec, python
@@ -52,7 +53,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("levels")
     image = Image.fromarray(smooth_picture(144, 200, 3))
     image.putalpha(Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (144, 1))))
-    image.save(place / "photo.png", xmp=b"<x>metadata</x>")
+    metadata = PngInfo()
+    metadata.add_itxt("XML:com.adobe.xmp", "<x>metadata</x>")
+    image.save(place / "photo.png", pnginfo=metadata)
     python(
         place,
         """
@@ -71,7 +74,8 @@ def test_the_real_program_truncates_and_decodes_less_than_all(place: Path) -> No
     assert "levels   4, whole at byte " in nicodec(place, "info", "photo.nic")
     assert " -> photo.15kB.nic: 200x144, " in nicodec(place, "truncate", "photo.nic", "--size", "15 kB")
     nicodec(place, "decompress", "photo.15kB.nic", "--upto", "60%", "-o", "program.png")
-    assert Image.open(place / "program.png").size == (200, 144)
+    with Image.open(place / "program.png") as image:
+        assert image.size == (200, 144)
 
 
 def test_more_bytes_give_a_better_picture(place: Path) -> None:
@@ -130,7 +134,8 @@ def test_truncate_makes_smaller_whole_files(place: Path) -> None:
         nic("decompress", name, "-o", "short.png", "-f")
         nic("decompress", "photo.nic", "--upto", "2", "-o", "part.png", "-f")
         assert Path("short.png").read_bytes() == Path("part.png").read_bytes()
-        short = Image.open("short.png")
+        with Image.open("short.png") as short:
+            short.load()
         assert short.mode == "RGBA" and short.info["xmp"] == b"<x>metadata</x>"
 
         nic("truncate", "photo.nic", "--size", size, "-o", "same.nic")

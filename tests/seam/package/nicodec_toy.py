@@ -53,9 +53,7 @@ class MosaicConfig:
 class MosaicOptions(Options):
     """Options of every type."""
 
-    levels: int = option(
-        2, "How many levels are written, of those there are.", low=1, high=4, short="-L", metavar="N"
-    )
+    levels: int = option(2, "How many levels are written.", low=1, high=4, short="-L", metavar="N")
     gain: float | None = option(None, "What pixels are multiplied by.", low=0.1, high=10)
     mirror: bool = option(False, "Turn left and right around.")
     name: str = option("plain", "A word.", choices=("plain", "fancy"))
