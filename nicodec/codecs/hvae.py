@@ -351,6 +351,7 @@ class Hvae(LatentCodec):
         self.code_filters([writers[-1]], x, last.latents, quality, fit=thorough)
         return tuple(writer.finish() for writer in writers)
 
+    @torch.no_grad()
     def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
         """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
         bits = torch.zeros(SCALES, dtype=torch.float64)
