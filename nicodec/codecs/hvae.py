@@ -553,7 +553,7 @@ class _Slices:
         for kind, own in enumerate(self.own):
             split, symbols = self.split[kind], self.symbols[kind]
             away = torch.where(symbols < 0, -1.0, 1.0)
-            magnitude = (symbols.detach().abs() / SPLIT_RATIO).round()
+            magnitude = torch.where(split, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
             value = None
             if self.y is not None:
                 value = ((self.y[:, own] - self.values[kind]) * away).clamp(-1, 1)
