@@ -351,6 +351,7 @@ class Hvae(LatentCodec):
         self.code_filters([writers[-1]], x, last.latents, quality, fit=thorough)
         return tuple(writer.finish() for writer in writers)
 
+    @torch.no_grad()
     def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
         """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
         bits = torch.zeros(SCALES, dtype=torch.float64)
@@ -552,7 +553,7 @@ class _Slices:
         for kind, own in enumerate(self.own):
             split, symbols = self.split[kind], self.symbols[kind]
             away = torch.where(symbols < 0, -1.0, 1.0)
-            magnitude = (symbols.detach().abs() / SPLIT_RATIO).round()
+            magnitude = torch.where(split, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
             value = None
             if self.y is not None:
                 value = ((self.y[:, own] - self.values[kind]) * away).clamp(-1, 1)
