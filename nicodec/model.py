@@ -247,8 +247,8 @@ class Model:
         """Like `decompress_picture`, of a file that has been read.
 
         Warns:
-            DamageWarning: packets of a damaged file are lost; what takes the places of pieces is a smooth fill, or what the
-                codec takes for likely where it is to repair the file.
+            DamageWarning: packets of a damaged file are lost; what takes the places of pieces is a smooth fill, or
+                what the codec takes for likely where it is to repair the file.
 
         """
         self._check_own(stored)

@@ -1,9 +1,9 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
-Each level of a `CodeNetwork` (vqgan_network.py) has a grid of indices, and begins with how they are coded (`Mode`): at
-a fixed length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four
-passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them
-is integers.
+Each level of a `CodeNetwork` (vqgan_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
+length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four passes
+of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them is
+integers.
 """
 
 from __future__ import annotations
