@@ -59,7 +59,8 @@ def lossless_at_least(parts: Pixels) -> NDArray[np.float64]:
         found += np.minimum.reduce([_entropy((own - guess).reshape(len(parts), -1)) for guess in (left, up, middle)])
     deflate = zlib.compressobj(1)
     sizes = [len(deflate.compress(part.tobytes()) + deflate.flush(zlib.Z_SYNC_FLUSH)) for part in parts]
-    return np.minimum(found, 8 * np.array(sizes))
+    least: NDArray[np.float64] = np.minimum(found, 8.0 * np.array(sizes))
+    return least
 
 
 def _entropy(values: Pixels) -> NDArray[np.float64]:
