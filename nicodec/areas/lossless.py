@@ -48,8 +48,8 @@ def encode_lossless(pixels: Pixels, *, fast: bool = False) -> bytes:
 def lossless_at_least(parts: Pixels) -> NDArray[np.float64]:
     """Bits near those that parts of a picture (N, H, W, 3) take without loss, quickly: rather fewer in photographs.
 
-    The entropy of differences between neighbours, or what LZ77 finds alike, whichever is less. Drawings take as
-    little as a twentieth of it.
+    The entropy of differences between neighbours, or what LZ77 finds alike in a part and the two before it, whichever
+    is less. Drawings take as little as a twentieth of it.
     """
     green = parts[..., 1]
     found: NDArray[np.float64] = np.zeros(len(parts))
@@ -57,7 +57,10 @@ def lossless_at_least(parts: Pixels) -> NDArray[np.float64]:
         own, left, up = plane[:, 1:, 1:], plane[:, 1:, :-1], plane[:, :-1, 1:]
         middle = (left >> 1) + (up >> 1) + (left & up & 1)
         found += np.minimum.reduce([_entropy((own - guess).reshape(len(parts), -1)) for guess in (left, up, middle)])
-    return np.minimum(found, [8 * len(zlib.compress(part.tobytes(), 1)) for part in parts])
+    deflate = zlib.compressobj(1)
+    sizes = [len(deflate.compress(part.tobytes()) + deflate.flush(zlib.Z_SYNC_FLUSH)) for part in parts]
+    least: NDArray[np.float64] = np.minimum(found, 8.0 * np.array(sizes))
+    return least
 
 
 def _entropy(values: Pixels) -> NDArray[np.float64]:
@@ -65,7 +68,8 @@ def _entropy(values: Pixels) -> NDArray[np.float64]:
     count = len(values)
     place = values + 256 * np.arange(count)[:, None]
     often = np.bincount(place.ravel(), minlength=256 * count).reshape(count, 256)
-    return -(often * np.log2(np.maximum(often, 1) / values.shape[1])).sum(1)
+    bits: NDArray[np.float64] = -(often * np.log2(np.maximum(often, 1) / values.shape[1])).sum(1)
+    return bits
 
 
 def decode_lossless(data: bytes, height: int, width: int) -> Pixels:
