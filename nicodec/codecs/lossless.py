@@ -40,7 +40,10 @@ WORTH = 24
 """Weights are written anew where there are this many pixels for each of them, else those of the level before stay."""
 
 BLOCK = 1 << 15
-"""Pixels that are predicted at a time: bounds memory."""
+"""Pixels, in whole rows of a step, whose symbols are coded in one call: bounds memory, and is part of the format."""
+
+FIRST_ERROR_MAX = 16
+"""What the first pixels count at most as having been off."""
 
 FLOOR = 6.0
 """Added to how much neighbours differ, where the encoder weighs how much a pixel counts in a fit."""
@@ -188,6 +191,7 @@ class _Walk:
             less = np.full_like(few[green], 128) if channel == green else few[green]
             found = _coded_differences(coder, few.shape[1:], None if values is None else values[channel] - less)
             few[channel] = np.clip(found + less, 0, 255)
+            self.errors[channel, ::COARSEST, ::COARSEST] = np.clip(np.abs(found), 0, FIRST_ERROR_MAX)
         self.planes[places] = few
 
     def _channel(self, coder: Coder, lattice: _Lattice, key: tuple[int, int]) -> None:
@@ -205,8 +209,8 @@ class _Walk:
         pixels, spread = self.weights[key]
         for rows in lattice.blocks():
             near, differences = lattice.features(rows)
-            expected = np.clip(np.floor((near @ pixels + UNIT // 2) / UNIT) + 128, 0, 255)
-            index = 1 + np.searchsorted(THRESHOLDS, differences @ spread, side="right")
+            expected = np.clip(np.floor((_sums(near, pixels) + UNIT // 2) / UNIT) + 128, 0, 255)
+            index = 1 + np.searchsorted(THRESHOLDS, _sums(differences, spread), side="right")
             shape = (1, 1, len(rows), len(lattice.columns))
             place = np.ix_(rows, lattice.columns)
             value = None if truth is None else torch.from_numpy(truth[place] - expected.reshape(shape))
@@ -305,16 +309,23 @@ def _mirrored(lines: NDArray[np.int64], offset: int, size: int) -> tuple[NDArray
 
 
 def _first_weights(neighbours: int, place: int) -> tuple[Numbers, Numbers]:
-    """Weights before any are written: the mean of the nearest, moved as the channel before moves from its mean."""
+    """Weights before any are written: the mean of the nearest, moved as green moves from its mean."""
     own = np.zeros(neighbours)
     own[:4] = UNIT // 4
     before = np.concatenate([[UNIT], -own])
     skipped = np.zeros((neighbours + 1) * max(0, place - 1))
     pixels = np.concatenate([own, before[: len(before) * (place > 0)], skipped, [0]])
     spread = np.zeros(len(PAIRS) + neighbours + 5 * place + 1)
-    spread[: len(PAIRS)] = UNIT // 8
-    spread[-1] = UNIT
+    spread[: len(PAIRS) * (place == 0)] = UNIT // 16
+    spread[len(PAIRS) : len(PAIRS) + 4] = UNIT // 6
+    spread[-1] = UNIT // 32
     return pixels, spread
+
+
+def _sums(features: Numbers, weights: Numbers) -> Numbers:
+    """(P,) of (P, N) and (N,), whole numbers in any order of summation: below 2^53."""
+    found: Numbers = features @ weights
+    return found
 
 
 def _coded_weights(coder: Coder, known: Numbers, wanted: Numbers | None) -> Numbers:
