@@ -197,16 +197,11 @@ class _Walk:
     def _channel(self, coder: Coder, lattice: _Lattice, key: tuple[int, int]) -> None:
         """Code the pixels of a channel on a lattice."""
         channel, truth = key[1], None if self.truth is None else self.truth[key[1]]
-        fitted = None
-        count = sum(len(weights) for weights in self.weights[key])
-        fresh = len(lattice.rows) * len(lattice.columns) >= WORTH * count
-        if fresh:  # the same for encoder and decoder
-            fitted = None if truth is None else lattice.fit(truth)
-            self.weights[key] = tuple(
-                _coded_weights(coder, known, None if fitted is None else fitted[n])
-                for n, known in enumerate(self.weights[key])
-            )
         pixels, spread = self.weights[key]
+        if len(lattice.rows) * len(lattice.columns) >= WORTH * (len(pixels) + len(spread)):
+            fitted = (None, None) if truth is None else lattice.fit(truth)
+            pixels, spread = _coded_weights(coder, pixels, fitted[0]), _coded_weights(coder, spread, fitted[1])
+            self.weights[key] = pixels, spread
         for rows in lattice.blocks():
             near, differences = lattice.features(rows)
             expected = np.clip(np.floor((_sums(near, pixels) + UNIT // 2) / UNIT) + 128, 0, 255)
@@ -333,7 +328,8 @@ def _coded_weights(coder: Coder, known: Numbers, wanted: Numbers | None) -> Numb
     value = None if wanted is None else torch.from_numpy(wanted - known).float()[None, None, None]
     table = _coded_table(coder, value)
     symbols = coder.code(value, ScaleMixture(torch.full((1, 1, 1, len(known)), table)))
-    return np.clip(known + symbols.numpy().ravel(), -WEIGHT_MAX, WEIGHT_MAX)
+    weights: Numbers = np.clip(known + symbols.numpy().ravel(), -WEIGHT_MAX, WEIGHT_MAX)
+    return weights
 
 
 def _coded_differences(coder: Coder, shape: tuple[int, ...], plane: NDArray[np.int64] | None) -> NDArray[np.int64]:
