@@ -143,7 +143,7 @@ def compress(
         bool,
         typer.Option(
             "--lossless",
-            help="Every pixel comes back, on every machine; several times the size of -q 100. Pictures of 8 bits.",
+            help="Every pixel comes back, on every machine; a quarter to a third less than PNG. Pictures of 8 bits.",
             show_default=False,
         ),
     ] = False,

@@ -40,7 +40,10 @@ WORTH = 24
 """Weights are written anew where there are this many pixels for each of them, else those of the level before stay."""
 
 BLOCK = 1 << 15
-"""Pixels that are predicted at a time: bounds memory."""
+"""Pixels, in whole rows of a step, whose symbols are coded in one call: bounds memory, and is part of the format."""
+
+FIRST_ERROR_MAX = 16
+"""What the first pixels count at most as having been off."""
 
 FLOOR = 6.0
 """Added to how much neighbours differ, where the encoder weighs how much a pixel counts in a fit."""
@@ -188,25 +191,21 @@ class _Walk:
             less = np.full_like(few[green], 128) if channel == green else few[green]
             found = _coded_differences(coder, few.shape[1:], None if values is None else values[channel] - less)
             few[channel] = np.clip(found + less, 0, 255)
+            self.errors[channel, ::COARSEST, ::COARSEST] = np.clip(np.abs(found), 0, FIRST_ERROR_MAX)
         self.planes[places] = few
 
     def _channel(self, coder: Coder, lattice: _Lattice, key: tuple[int, int]) -> None:
         """Code the pixels of a channel on a lattice."""
         channel, truth = key[1], None if self.truth is None else self.truth[key[1]]
-        fitted = None
-        count = sum(len(weights) for weights in self.weights[key])
-        fresh = len(lattice.rows) * len(lattice.columns) >= WORTH * count
-        if fresh:  # the same for encoder and decoder
-            fitted = None if truth is None else lattice.fit(truth)
-            self.weights[key] = tuple(
-                _coded_weights(coder, known, None if fitted is None else fitted[n])
-                for n, known in enumerate(self.weights[key])
-            )
         pixels, spread = self.weights[key]
+        if len(lattice.rows) * len(lattice.columns) >= WORTH * (len(pixels) + len(spread)):
+            fitted = (None, None) if truth is None else lattice.fit(truth)
+            pixels, spread = _coded_weights(coder, pixels, fitted[0]), _coded_weights(coder, spread, fitted[1])
+            self.weights[key] = pixels, spread
         for rows in lattice.blocks():
             near, differences = lattice.features(rows)
-            expected = np.clip(np.floor((near @ pixels + UNIT // 2) / UNIT) + 128, 0, 255)
-            index = 1 + np.searchsorted(THRESHOLDS, differences @ spread, side="right")
+            expected = np.clip(np.floor((_sums(near, pixels) + UNIT // 2) / UNIT) + 128, 0, 255)
+            index = 1 + np.searchsorted(THRESHOLDS, _sums(differences, spread), side="right")
             shape = (1, 1, len(rows), len(lattice.columns))
             place = np.ix_(rows, lattice.columns)
             value = None if truth is None else torch.from_numpy(truth[place] - expected.reshape(shape))
@@ -305,16 +304,23 @@ def _mirrored(lines: NDArray[np.int64], offset: int, size: int) -> tuple[NDArray
 
 
 def _first_weights(neighbours: int, place: int) -> tuple[Numbers, Numbers]:
-    """Weights before any are written: the mean of the nearest, moved as the channel before moves from its mean."""
+    """Weights before any are written: the mean of the nearest, moved as green moves from its mean."""
     own = np.zeros(neighbours)
     own[:4] = UNIT // 4
     before = np.concatenate([[UNIT], -own])
     skipped = np.zeros((neighbours + 1) * max(0, place - 1))
     pixels = np.concatenate([own, before[: len(before) * (place > 0)], skipped, [0]])
     spread = np.zeros(len(PAIRS) + neighbours + 5 * place + 1)
-    spread[: len(PAIRS)] = UNIT // 8
-    spread[-1] = UNIT
+    spread[: len(PAIRS) * (place == 0)] = UNIT // 16
+    spread[len(PAIRS) : len(PAIRS) + 4] = UNIT // 6
+    spread[-1] = UNIT // 32
     return pixels, spread
+
+
+def _sums(features: Numbers, weights: Numbers) -> Numbers:
+    """(P,) of (P, N) and (N,), whole numbers in any order of summation: below 2^53."""
+    found: Numbers = features @ weights
+    return found
 
 
 def _coded_weights(coder: Coder, known: Numbers, wanted: Numbers | None) -> Numbers:
@@ -322,7 +328,8 @@ def _coded_weights(coder: Coder, known: Numbers, wanted: Numbers | None) -> Numb
     value = None if wanted is None else torch.from_numpy(wanted - known).float()[None, None, None]
     table = _coded_table(coder, value)
     symbols = coder.code(value, ScaleMixture(torch.full((1, 1, 1, len(known)), table)))
-    return np.clip(known + symbols.numpy().ravel(), -WEIGHT_MAX, WEIGHT_MAX)
+    weights: Numbers = np.clip(known + symbols.numpy().ravel(), -WEIGHT_MAX, WEIGHT_MAX)
+    return weights
 
 
 def _coded_differences(coder: Coder, shape: tuple[int, ...], plane: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ def decoded(streams: tuple, shape: tuple[int, ...]) -> np.ndarray:
     return (x[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 20, 255]))
 def test_every_pixel_comes_back(height: int, width: int, seed: int, noise: int) -> None:
     random = np.random.default_rng(seed)
@@ -58,10 +58,11 @@ def test_more_levels_give_a_better_picture(coded: tuple[np.ndarray, tuple]) -> N
     assert errors[-1] == 0
 
 
-def test_it_is_smaller_than_png(coded: tuple[np.ndarray, tuple]) -> None:
-    pixels, streams = coded
+def test_photographs_are_smaller_than_png() -> None:
+    photo = pytest.importorskip("skimage.data").astronaut()[:200, 100:400]
     png = io.BytesIO()
-    Image.fromarray(pixels).save(png, "PNG", optimize=True)
+    Image.fromarray(photo).save(png, "PNG", optimize=True)
+    (streams,) = Lossless().encode(tensor(photo.copy()), QUALITY, None)
     assert sum(len(stream.data) for stream in streams) < 0.8 * len(png.getvalue())
 
 
@@ -75,7 +76,11 @@ def test_it_decodes_the_same_however_it_is_computed(
         with without_onednn():
             assert np.array_equal(decoded(streams, pixels.shape), pixels)
     torch.set_num_threads(before)
-    monkeypatch.setattr("nicodec.codecs.lossless.BLOCK", 777)  # other sums at a time
+
+    def integer_sums(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return features.astype(np.int64)[:, ::-1] @ weights.astype(np.int64)[::-1]
+
+    monkeypatch.setattr("nicodec.codecs.lossless._sums", integer_sums)
     assert np.array_equal(decoded(streams, pixels.shape), pixels)
 
 
@@ -87,6 +92,7 @@ def test_altered_symbols_are_told(coded: tuple[np.ndarray, tuple]) -> None:
         decoded((*streams[:-1], type(streams[-1])(bytes(data), streams[-1].checksum)), pixels.shape)
 
 
+@pytest.mark.filterwarnings("ignore::nicodec.alternatives.PoorFitWarning")
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
 def test_files_keep_every_pixel(mode: str) -> None:
     image = Image.fromarray(smooth_picture(60, 80, 5)).convert(mode)
