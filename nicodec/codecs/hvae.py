@@ -58,8 +58,8 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.quality import QualityTable
 
-REFINED_AT = 17
-"""Threshold (scale 0.89) of the slice after which second parts come: a ternary digit is worth about as much there."""
+REFINED_FROM, REFINED_TO = 17, 22
+"""Thresholds (scales 0.89 to 1.65) of a slice after which second parts come: a digit is worth about as much there."""
 
 HIGH_BELOW = 27
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
@@ -71,8 +71,7 @@ PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
 
 SHARES = (0.095, 0.24, 0.49, 0.74)
-"""Of a file's bits, after which slices end, just before tenths and quarters at which one may want to cut it; of the
-last two the one that the slice of REFINED_AT does not serve: a slice takes a decoder long."""
+"""Of a file's bits, after which slices end: just before tenths and quarters at which one may want to cut it."""
 
 SMALL, SMALL_SHARE = 6000.0, 0.5
 """Bytes; smaller files have one such share."""
@@ -229,7 +228,7 @@ class Hvae(LatentCodec):
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
         y = None if x is None else self.base.analyse(x, quality)
-        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_AT, LAST)]
+        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_FROM, LAST)]
         *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
         return last.latents()
 
@@ -360,28 +359,37 @@ class Hvae(LatentCodec):
     @torch.no_grad()
     def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
         """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
-        bits = torch.zeros(SCALES, dtype=torch.float64)
+        in_all, in_first = torch.zeros(2, SCALES, dtype=torch.float64)  # by scale: of symbols, of their first parts
         estimator = RateEstimator(noise=False)
 
         def look(indices: Tensor, symbols: Tensor, coded: Tensor) -> None:
-            cost = ScaleMixture(indices).bits(symbols)[coded].double().cpu()
-            bits.index_add_(0, indices[coded].cpu(), cost)
+            indices, symbols = indices[coded], symbols[coded]
+            split = indices >= SPLIT_FROM
+            first = torch.where(split, symbols / SPLIT_RATIO, symbols).round()
+            lowered = torch.where(split, indices - SPLIT_STEPS, indices)
+            in_all.index_add_(0, indices.cpu(), ScaleMixture(indices).bits(symbols).double().cpu())
+            in_first.index_add_(0, indices.cpu(), ScaleMixture(lowered).bits(first).double().cpu())
 
         *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look)
         whole = float(estimator.bits)
-        before = whole - float(bits.sum())
-        above = before + bits.flip(0).cumsum(0).flip(0)  # of all elements of at least a scale
+        above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of scales from each on
+        seconds = float((in_all - in_first).sum())
         if slices is not None:
             shares = [(n + 1) / slices for n in range(slices - 1)]
-        elif whole < 8 * SMALL:
-            shares = [SMALL_SHARE]
         else:
-            shares = [*SHARES[:2], SHARES[2] if above[REFINED_AT] > SHARES[2] * whole else SHARES[3]]
-        fitting = [torch.nonzero(above <= share * whole) for share in shares]
-        found = {max(int(each.min()), LAST + 1) for each in fitting if len(each)}
-        if max(found, default=0) > REFINED_AT:
-            found.add(REFINED_AT)
-        return [*sorted(found, reverse=True), LAST]
+            shares = [SMALL_SHARE] if whole < 8 * SMALL else list(SHARES)
+        found: list[int] = []
+        for share in shares:
+            refined = min(found, default=SCALES) <= REFINED_TO
+            fitting = torch.nonzero(above + (seconds if refined else 0.0) <= share * whole)
+            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else LAST
+            if threshold < REFINED_FROM and min(found, default=0) > REFINED_TO:
+                found.append(REFINED_FROM)
+            elif threshold not in (*found, LAST):
+                found.append(threshold)
+        if min(found, default=0) > REFINED_TO:
+            found = [*(found if slices is not None else found[:2]), REFINED_FROM]
+        return [*found, LAST]
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -455,6 +463,7 @@ class _Slices:
         kind = torch.float32 if self.training else torch.int64
         self.indices = [torch.zeros_like(each, dtype=kind) for each in self.values]
         self.filled: list[Tensor] = []
+        self.refined = False
         self.passes = list(passes(self.shape, c.split, quality.device))
         self.mean_features = self.scale_features = self.seen_features = nothing
 
@@ -466,12 +475,14 @@ class _Slices:
         self.mean_features = base.mean_hyper(z_hat, self.quality)
         self.scale_features = base.scale_hyper(signed_features(z_hat, self.training), self.quality)
         while True:
+            if bool((threshold < REFINED_FROM).all()):
+                self.refined = True  # or there is nothing to refine
             self._slice(threshold)
             if bool((threshold <= LAST).all()):
                 yield Depth(self._latents, self.quality, whole=True)
                 return
             yield Depth(self._latents, self._quality_at(threshold))
-            if self.training or bool((threshold == REFINED_AT).all()):
+            if self.training or (not self.refined and bool((threshold <= REFINED_TO).all())):
                 if not self._goes_on():
                     return
                 self._refine()
@@ -506,7 +517,7 @@ class _Slices:
         given = None if self.thresholds is None else next(self.thresholds).float()
         found = self.coder.code(given, Categorical(logits)).to(torch.int64)
         if not self.training and before is not None:
-            skips = (before > REFINED_AT) & (found < REFINED_AT)
+            skips = (before > REFINED_TO) & (found < REFINED_FROM)
             if bool(((found >= before) | skips).any()):
                 raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
         return found.clamp(min=LAST)
@@ -564,8 +575,8 @@ class _Slices:
         rounded = torch.floor(index.detach() + 0.5) if self.training else index
         here = where & ~self.known[kind] & ((rounded >= threshold) | (threshold <= LAST))
         value = None if self.y is None else self.y[:, own] - mean
-        if bool((threshold >= REFINED_AT).any()):
-            split = here & (rounded >= SPLIT_FROM) & (threshold >= REFINED_AT)
+        if not self.refined:
+            split = here & (rounded >= SPLIT_FROM) & (threshold >= REFINED_FROM)
             unit = torch.where(split, float(SPLIT_RATIO), 1.0)
             lowered = torch.where(split, index - SPLIT_STEPS, index)
             found = self.coder.code(None if value is None else value / unit, ScaleMixture(lowered, here)) * unit
@@ -581,6 +592,7 @@ class _Slices:
 
     def _refine(self) -> None:
         """Code second parts."""
+        self.refined = not self.training
         for kind, own in enumerate(self.own):
             split, symbols = self.split[kind], self.symbols[kind]
             away = torch.where(symbols < 0, -1.0, 1.0)
