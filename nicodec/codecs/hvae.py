@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,8 +58,11 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.quality import QualityTable
 
-REFINED_AT = 17
-"""Threshold (scale 0.89) of the slice after which second parts come: a ternary digit is worth about as much there."""
+REFINED_FROM, REFINED_TO = 17, 22
+"""Thresholds (scales 0.89 to 1.65) of a slice after which second parts come: a digit is worth about as much there."""
+
+HIGH_BELOW = 27
+"""Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
 
 LAST = 1
 """Threshold of the last slice: all that is left."""
@@ -69,8 +73,8 @@ PREFIX_SHARE = 0.33
 SHARES = (0.095, 0.24, 0.49, 0.74)
 """Of a file's bits, after which slices end: just before tenths and quarters at which one may want to cut it."""
 
-SMALL = 6000.0
-"""Bytes; smaller files have fewer slices."""
+SMALL, SMALL_SHARE = 6000.0, 0.5
+"""Bytes; smaller files have one such share."""
 
 QUALITY_FROM, HALF_STEPS_A_SCALE = 14, 9
 """A prefix that lacks scales below one from so many on is like a whole file of so much less quality."""
@@ -124,13 +128,14 @@ class Depth:
     """What is known once a level is decoded.
 
     Attributes:
-        latents: (B, latents, H/16, W/16), means where nothing is decoded.
+        latents: gives (B, latents, H/16, W/16), means where nothing is decoded; to be called before the traversal
+            goes on.
         quality: int64 (B,), half steps: that of a whole file which is about as good.
         whole: whether this was the last level.
 
     """
 
-    latents: Tensor
+    latents: Callable[[], Tensor]
     quality: Tensor
     whole: bool = False
 
@@ -198,7 +203,7 @@ class Hvae(LatentCodec):
         symbols = coder.code(None if seen is None else self.top.components(seen), self.top_prior(shape, quality))
         predicted = self.top(symbols)
         top_magnitudes = magnitude_features(symbols, self.training)
-        yield Depth(_with_first(nothing, predicted), torch.zeros_like(quality))
+        yield Depth(partial(_with_first, nothing, predicted), torch.zeros_like(quality))
 
         coder = next_coder()
         if coder is None:
@@ -209,7 +214,7 @@ class Hvae(LatentCodec):
         predicted = predicted + self.middle(symbols)
         middle_magnitudes = magnitude_features(symbols, self.training)
         coarse = torch.cat([enlarged(top_magnitudes, TOP_FACTOR), enlarged(middle_magnitudes, MIDDLE_FACTOR)], 1)
-        yield Depth(_with_first(nothing, predicted), torch.zeros_like(quality))
+        yield Depth(partial(_with_first, nothing, predicted), torch.zeros_like(quality))
 
         coder = next_coder()
         if coder is None:
@@ -223,9 +228,9 @@ class Hvae(LatentCodec):
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
         y = None if x is None else self.base.analyse(x, quality)
-        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_AT, LAST)]
+        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_FROM, LAST)]
         *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
-        return last.latents
+        return last.latents()
 
     def code_filters(
         self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
@@ -258,11 +263,11 @@ class Hvae(LatentCodec):
         y = self.base.analyse(x, quality)
         coder = RateEstimator(noise=True)
         thresholds = [threshold, torch.full_like(threshold, LAST)]
-        depths = list(self.code_levels(lambda: coder, y, size, quality, thresholds))
-        latents, qualities = depths[-1].latents, depths[-1].quality
-        for number, depth in enumerate(depths[:-1]):
-            here = cut & (cut_at == number)
-            latents = torch.where(here[:, None, None, None], depth.latents.detach(), latents)
+        latents, qualities = y, quality
+        for number, depth in enumerate(self.code_levels(lambda: coder, y, size, quality, thresholds)):
+            here = ~cut if depth.whole else cut & (cut_at == number)
+            found = depth.latents()
+            latents = torch.where(here[:, None, None, None], found if depth.whole else found.detach(), latents)
             qualities = torch.where(here, depth.quality, qualities)
         x_hat = self.synthesise(latents, qualities)
         share = (self.rate_weight(qualities) / self.rate_weight(quality))[:, None, None, None]
@@ -348,31 +353,42 @@ class Hvae(LatentCodec):
             return LeastCost(writers[-1]) if thorough else writers[-1]
 
         *_, last = self.code_levels(next_coder, y, size, quality, [_everywhere(each, quality) for each in thresholds])
-        self.code_filters([writers[-1]], x, last.latents, quality, fit=thorough)
+        self.code_filters([writers[-1]], x, last.latents(), quality, fit=thorough)
         return tuple(writer.finish() for writer in writers)
 
     @torch.no_grad()
     def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
         """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
-        bits = torch.zeros(SCALES, dtype=torch.float64)
+        in_all, in_first = torch.zeros(2, SCALES, dtype=torch.float64)  # by scale: of symbols, of their first parts
         estimator = RateEstimator(noise=False)
 
         def look(indices: Tensor, symbols: Tensor, coded: Tensor) -> None:
-            cost = ScaleMixture(indices).bits(symbols)[coded].double().cpu()
-            bits.index_add_(0, indices[coded].cpu(), cost)
+            indices, symbols = indices[coded], symbols[coded]
+            split = indices >= SPLIT_FROM
+            first = torch.where(split, symbols / SPLIT_RATIO, symbols).round()
+            lowered = torch.where(split, indices - SPLIT_STEPS, indices)
+            in_all.index_add_(0, indices.cpu(), ScaleMixture(indices).bits(symbols).double().cpu())
+            in_first.index_add_(0, indices.cpu(), ScaleMixture(lowered).bits(first).double().cpu())
 
         *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look)
         whole = float(estimator.bits)
-        before = whole - float(bits.sum())
-        shares = _shares(whole / 8) if slices is None else [(n + 1) / slices for n in range(slices - 1)]
-        above = before + bits.flip(0).cumsum(0).flip(0)  # of all elements of at least a scale
-        found = []
+        above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of scales from each on
+        seconds = float((in_all - in_first).sum())
+        if slices is not None:
+            shares = [(n + 1) / slices for n in range(slices - 1)]
+        else:
+            shares = [SMALL_SHARE] if whole < 8 * SMALL else list(SHARES)
+        found: list[int] = []
         for share in shares:
-            fits = torch.nonzero(above <= share * whole)
-            found.append(max(int(fits.min()) if len(fits) else SCALES - 1, LAST + 1))
-        found = sorted({each for each in found if each < SCALES - 1}, reverse=True)
-        if any(each > REFINED_AT for each in found):
-            found = sorted({*found, REFINED_AT}, reverse=True)
+            refined = min(found, default=SCALES) <= REFINED_TO
+            fitting = torch.nonzero(above + (seconds if refined else 0.0) <= share * whole)
+            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else LAST
+            if threshold < REFINED_FROM and min(found, default=0) > REFINED_TO:
+                found.append(REFINED_FROM)
+            elif threshold not in (*found, LAST):
+                found.append(threshold)
+        if min(found, default=0) > REFINED_TO:
+            found = [*(found if slices is not None else found[:2]), REFINED_FROM]
         return [*found, LAST]
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -393,13 +409,13 @@ class Hvae(LatentCodec):
         depth, matrices = None, None
         for depth in self.code_levels(next_coder, None, size, quality):
             if depth.whole:
-                matrices = self.code_filters([readers[-1]], None, depth.latents, quality)
+                matrices = self.code_filters([readers[-1]], None, depth.latents(), quality)
             readers[-1].finish()
         if depth is None or len(readers) < len(streams):
             raise CorruptError(
                 f"the picture has {len(streams)} levels, not the {len(readers)} that are all; copy it again"
             )
-        return self.synthesise(depth.latents, depth.quality, matrices)
+        return self.synthesise(depth.latents(), depth.quality, matrices)
 
 
 class _Slices:
@@ -436,8 +452,9 @@ class _Slices:
         self.near = predicted / base.deviation[: c.pictured]
         low, high = pass_channels(c.latents, c.split)[1][0], pass_channels(c.latents, c.split)[2][0]
         nothing = torch.zeros(self.shape, dtype=torch.float32, device=quality.device)
-        # Of the channels below `split`, and of the others: decoded values, symbols, which are known, which await
-        # their second part, and the scales that those had.
+        # Of the channels below `split`, and of the others: decoded values and symbols, zero where unknown; which are
+        # known, which await their second part, and the scales that those had; and the values with means for what is
+        # missing, in deviations.
         self.own = [low, high]
         self.values = [nothing[:, each] for each in self.own]
         self.symbols = [nothing[:, each] for each in self.own]
@@ -445,6 +462,10 @@ class _Slices:
         self.split = [torch.zeros_like(each, dtype=torch.bool) for each in self.values]
         kind = torch.float32 if self.training else torch.int64
         self.indices = [torch.zeros_like(each, dtype=kind) for each in self.values]
+        self.filled: list[Tensor] = []
+        self.refined = False
+        self.passes = list(passes(self.shape, c.split, quality.device))
+        self.mean_features = self.scale_features = self.seen_features = nothing
 
     def walk(self) -> Iterator[Depth]:
         """See `Hvae.code_levels`."""
@@ -454,19 +475,28 @@ class _Slices:
         self.mean_features = base.mean_hyper(z_hat, self.quality)
         self.scale_features = base.scale_hyper(signed_features(z_hat, self.training), self.quality)
         while True:
-            filled = self._slice(threshold)
+            if bool((threshold < REFINED_FROM).all()):
+                self.refined = True  # or there is nothing to refine
+            self._slice(threshold)
             if bool((threshold <= LAST).all()):
-                yield Depth(filled * base.deviation, self.quality, whole=True)
+                yield Depth(self._latents, self.quality, whole=True)
                 return
-            yield Depth(filled * base.deviation, self._quality_at(threshold))
-            if self.training or bool((threshold == REFINED_AT).all()):
+            yield Depth(self._latents, self._quality_at(threshold))
+            if self.training or (not self.refined and bool((threshold <= REFINED_TO).all())):
                 if not self._goes_on():
                     return
-                filled = filled + self._refine()
-                yield Depth(filled * base.deviation, self._quality_at(threshold))
+                self._refine()
+                yield Depth(self._latents, self._quality_at(threshold))
             if not self._goes_on():
                 return
             threshold = self._next_threshold(threshold)
+
+    def _latents(self) -> Tensor:
+        """What is known, (B, latents, H/16, W/16), means where nothing is."""
+        if len(self.filled) == 1:
+            mean = self._mean(2, self.filled) * self.scale_out[:, self.own[1]]
+            return torch.cat([self.filled[0], mean], 1) * self.codec.base.deviation
+        return torch.cat(self.filled, 1) * self.codec.base.deviation
 
     def _goes_on(self) -> bool:
         """Take the next level's coder, if there is one."""
@@ -487,7 +517,7 @@ class _Slices:
         given = None if self.thresholds is None else next(self.thresholds).float()
         found = self.coder.code(given, Categorical(logits)).to(torch.int64)
         if not self.training and before is not None:
-            skips = (before > REFINED_AT) & (found < REFINED_AT)
+            skips = (before > REFINED_TO) & (found < REFINED_FROM)
             if bool(((found >= before) | skips).any()):
                 raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
         return found.clamp(min=LAST)
@@ -505,51 +535,64 @@ class _Slices:
             self.coder, z, z_shape, self.quality, base.z_model, base.hyper_context, training=self.training
         )
 
-    def _slice(self, threshold: Tensor) -> Tensor:
-        """Code one slice. Returns what is known then, (B, latents, H/16, W/16), in deviations."""
+    def _slice(self, threshold: Tensor) -> None:
+        """Code one slice."""
         codec, base, quality = self.codec, self.codec.base, self.quality
-        known = torch.cat([value * mask for value, mask in zip(self.values, self.known, strict=True)], 1)
-        mean_features = self.mean_features + codec.more_for_means(known * self.scale_out, self.near)
-        magnitudes_before = magnitude_features(torch.cat(self.symbols, 1), self.training)
-        scale_features = codec.more_for_scales(self.scale_features, magnitudes_before, self.coarse, quality)
-        y_hat: list[Tensor] = []
-        magnitudes: list[Tensor] = []
-        for number, (own, where) in enumerate(passes(self.shape, codec.config.split, quality.device)):
-            mean = base.mean_context[number](mean_features, y_hat, quality).float() * self.scale_in[:, own]
-            if number < len(codec.blend):
-                pictured = self.predicted.shape[1]
-                first = mean[:, :pictured]
-                first = first + codec.blend[number](quality) * (self.predicted - first)
-                mean = torch.cat([first, mean[:, pictured:]], 1)
-            parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
-            self._pass(number // 2, own, where, mean, codec.index_of(parameters), threshold)
+        whole, above = bool((threshold <= LAST).all()), bool((threshold >= HIGH_BELOW).all())
+        known = torch.cat(self.values, 1) * self.scale_out
+        self.seen_features = self.mean_features + codec.more_for_means(known, self.near)
+        before = magnitude_features(torch.cat(self.symbols, 1), self.training)
+        scale_features = codec.more_for_scales(self.scale_features, before, self.coarse, quality)
+        self.filled, magnitudes = [], list[Tensor]()
+        for number, (own, where) in enumerate(self.passes):
             kind = number // 2
-            filled = torch.where(self.known[kind], self.values[kind], mean) * where
-            learn(y_hat, number, filled * self.scale_out[:, own])
+            if kind == 1 and not whole:
+                if above or number == LAST_PASS:
+                    break
+                where = (threshold < HIGH_BELOW).expand_as(self.known[1])
+            mean = self._mean(number, self.filled)
+            parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
+            self._pass(kind, own, where, mean, codec.index_of(parameters), threshold)
+            now = torch.where(self.known[kind], self.values[kind], mean) * self.scale_out[:, own]
+            learn(self.filled, number, now * where if whole or kind == 0 else now)
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(self.symbols[kind] * where, self.training))
-        return torch.cat(y_hat, 1)
+
+    def _mean(self, number: int, y_hat: Sequence[Tensor]) -> Tensor:
+        """Means of a pass, of the groups before."""
+        codec, own = self.codec, self.passes[number][0]
+        mean = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
+        mean = mean * self.scale_in[:, own]
+        if number >= len(codec.blend):
+            return mean
+        pictured = self.predicted.shape[1]
+        first = mean[:, :pictured]
+        first = first + codec.blend[number](self.quality) * (self.predicted - first)
+        return torch.cat([first, mean[:, pictured:]], 1)
 
     def _pass(self, kind: int, own: slice, where: Tensor, mean: Tensor, index: Tensor, threshold: Tensor) -> None:
         """Code the elements of one pass that belong to the slice."""
         rounded = torch.floor(index.detach() + 0.5) if self.training else index
         here = where & ~self.known[kind] & ((rounded >= threshold) | (threshold <= LAST))
-        split = here & (rounded >= SPLIT_FROM) & (threshold >= REFINED_AT)
-        unit = torch.where(split, float(SPLIT_RATIO), 1.0)
-        value = None if self.y is None else (self.y[:, own] - mean) / unit
-        lowered = torch.where(split, index - SPLIT_STEPS, index)
-        found = self.coder.code(value, ScaleMixture(lowered, here)) * unit
+        value = None if self.y is None else self.y[:, own] - mean
+        if not self.refined:
+            split = here & (rounded >= SPLIT_FROM) & (threshold >= REFINED_FROM)
+            unit = torch.where(split, float(SPLIT_RATIO), 1.0)
+            lowered = torch.where(split, index - SPLIT_STEPS, index)
+            found = self.coder.code(None if value is None else value / unit, ScaleMixture(lowered, here)) * unit
+            self.indices[kind] = torch.where(split, index, self.indices[kind])
+            self.split[kind] = self.split[kind] | split
+        else:
+            found = self.coder.code(value, ScaleMixture(index, here))
         if self.watch is not None:
             self.watch(index, found, here & (index > 0))
         self.symbols[kind] = torch.where(here, found, self.symbols[kind])
         self.values[kind] = torch.where(here, found + mean, self.values[kind])
-        self.indices[kind] = torch.where(split, index, self.indices[kind])
         self.known[kind] = self.known[kind] | here
-        self.split[kind] = self.split[kind] | split
 
-    def _refine(self) -> Tensor:
-        """Code second parts. Returns what they add to what is known, in deviations."""
-        added = []
+    def _refine(self) -> None:
+        """Code second parts."""
+        self.refined = not self.training
         for kind, own in enumerate(self.own):
             split, symbols = self.split[kind], self.symbols[kind]
             away = torch.where(symbols < 0, -1.0, 1.0)
@@ -561,8 +604,8 @@ class _Slices:
             self.symbols[kind] = symbols + found
             self.values[kind] = self.values[kind] + found
             self.split[kind] = torch.zeros_like(split)
-            added.append(found * self.scale_out[:, own])
-        return torch.cat(added, 1)
+            if kind < len(self.filled):
+                self.filled[kind] = self.filled[kind] + found * self.scale_out[:, own]
 
 
 def _between(values: Tensor) -> Tensor:
@@ -581,10 +624,3 @@ def _everywhere(threshold: int, quality: Tensor) -> Tensor:
 def _with_first(nothing: Tensor, first: Tensor) -> Tensor:
     """Latents of which the first are given, and the others are zero."""
     return torch.cat([first, nothing[:, first.shape[1] :]], 1)
-
-
-def _shares(size: float) -> list[float]:
-    """Shares of the bits after which slices end, the last one not among them, of a file of so many bytes."""
-    if size < SMALL:
-        return [0.5]
-    return list(SHARES)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nicodec.codecs import build_codec
-from nicodec.codecs.hvae import LAST, REFINED_AT, Hvae, HvaeOptions
+from nicodec.codecs.hvae import LAST, REFINED_FROM, REFINED_TO, Hvae, HvaeOptions
 from nicodec.entropy.coder import PictureReader, PictureWriter, RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, ScaleMixture, SecondPart
 from nicodec.errors import CorruptError, NicodecError, SymbolMismatchError
@@ -79,21 +79,22 @@ def test_decoder_sees_the_encoders_symbols(
 ) -> None:
     codec, _ = drawn
     x, q, size = picture_tensor(64 * rows, 128, seed), torch.tensor([quality]), (64 * rows, 128)
-    above = falling.draw(st.sets(st.integers(REFINED_AT + 1, 63), max_size=2))
-    below = falling.draw(st.sets(st.integers(LAST + 1, REFINED_AT - 1), max_size=1))
-    refined = {REFINED_AT} if above else set()
+    above = falling.draw(st.sets(st.integers(REFINED_TO + 1, 63), max_size=2))
+    below = falling.draw(st.sets(st.integers(LAST + 1, REFINED_FROM - 1), max_size=1))
+    refined = falling.draw(st.sets(st.integers(REFINED_FROM, REFINED_TO), min_size=bool(above), max_size=2))
     thresholds = [torch.full((1, 1, 1, 1), each) for each in sorted(above | refined | below, reverse=True)]
     thresholds.append(torch.full((1, 1, 1, 1), LAST))
     encoder = Recorder(PictureWriter())
-    depths = list(codec.code_levels(lambda: encoder, codec.base.analyse(x, q), size, q, thresholds))
+    y = codec.base.analyse(x, q)
+    depths = [depth.latents() for depth in codec.code_levels(lambda: encoder, y, size, q, thresholds)]
     stream = encoder.inner.finish()
-    assert len(depths) == LEVELS_BEFORE_SLICES + len(thresholds) + len(refined)
+    assert len(depths) == LEVELS_BEFORE_SLICES + len(thresholds) + bool(refined)
     decoder = Recorder(PictureReader(stream))
-    same = list(codec.code_levels(lambda: decoder, None, size, q))
+    same = [depth.latents() for depth in codec.code_levels(lambda: decoder, None, size, q)]
     decoder.inner.finish()
     assert len(encoder.symbols) == len(decoder.symbols)
     assert all(torch.equal(a, b) for a, b in zip(encoder.symbols, decoder.symbols, strict=True))
-    assert all(torch.equal(a.latents, b.latents) for a, b in zip(depths, same, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(depths, same, strict=True))
     estimator = Recorder(RateEstimator(noise=False))
     list(codec.code_levels(lambda: estimator, codec.base.analyse(x, q), size, q, thresholds))
     estimate = float(estimator.inner.bits) / 8
