@@ -65,7 +65,6 @@ class Mcquic(CodesCodec):
     """See the module's docstring."""
 
     Config = McquicConfig
-    Options = Options
     packets = Packets.LEVEL
 
     config: McquicConfig
