@@ -106,7 +106,8 @@ class HvaeConfig(HyperpriorConfig):
 
     def transforms(self) -> HyperpriorConfig:
         """Sizes of the parts that are hyperprior's."""
-        return HyperpriorConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(HyperpriorConfig)})
+        own = dataclasses.asdict(self)
+        return HyperpriorConfig(**{field.name: own[field.name] for field in dataclasses.fields(HyperpriorConfig)})
 
 
 @dataclass(frozen=True)
