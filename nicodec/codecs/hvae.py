@@ -282,7 +282,8 @@ class Hvae(LatentCodec):
         self.base.eval()
         c = self.config
         quality = torch.randint(QUALITY_STEPS + 1, (len(crops),), device=crops.device)
-        y = torch.cat([self._latents_of(*pair) for pair in zip(crops.split(1), quality.split(1), strict=True)])
+        pairs = zip(torch.split(crops, 1), torch.split(quality, 1), strict=True)
+        y = torch.cat([self._latents_of(*pair) for pair in pairs])
         seen = y[:, : c.pictured]
         top = self.top.start(seen, c.top_step)
         self.top_prior.start(top)
@@ -562,7 +563,7 @@ class _Slices:
     def _mean(self, number: int, y_hat: Sequence[Tensor]) -> Tensor:
         """Means of a pass, of the groups before."""
         codec, own = self.codec, self.passes[number][0]
-        mean = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
+        mean: Tensor = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
         mean = mean * self.scale_in[:, own]
         if number >= len(codec.blend):
             return mean

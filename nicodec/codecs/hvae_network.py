@@ -76,6 +76,7 @@ class CoarseLevel(Layer):
         gram += RIDGE * torch.diag(gram.diagonal() + gram.diagonal().mean() * RIDGE)
         weights = torch.linalg.solve(gram, seen.T @ rows)
         self.expand.weight.copy_(weights.T.view_as(self.expand.weight))
+        assert self.expand.bias is not None
         nn.init.zeros_(self.expand.bias)
         return self.components(latents).round()
 
