@@ -58,8 +58,8 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.quality import QualityTable
 
-REFINED_FROM, REFINED_TO = 17, 22
-"""Thresholds (scales 0.89 to 1.65) of a slice after which second parts come: a digit is worth about as much there."""
+REFINED_FROM, REFINED_TO = 13, 18
+"""Thresholds (scales 0.54 to 1.01) of a slice after which second parts come: a digit is worth about as much there."""
 
 HIGH_BELOW = 27
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
@@ -76,7 +76,7 @@ SHARES = (0.095, 0.24, 0.49, 0.74)
 SMALL, SMALL_SHARE = 6000.0, 0.5
 """Bytes; smaller files have one such share."""
 
-QUALITY_FROM, HALF_STEPS_A_SCALE = 14, 9
+QUALITY_FROM, HALF_STEPS_A_SCALE = 16, 9
 """A prefix that lacks scales below one from so many on is like a whole file of so much less quality."""
 
 START_CROPS, START_ANCHORS = 16, (0, (ANCHORS - 1) // 2, ANCHORS - 1)
@@ -228,7 +228,7 @@ class Hvae(LatentCodec):
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
         y = None if x is None else self.base.analyse(x, quality)
-        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_FROM, LAST)]
+        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_TO, LAST)]
         *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
         return last.latents()
 
@@ -373,22 +373,21 @@ class Hvae(LatentCodec):
         *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look)
         whole = float(estimator.bits)
         above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of scales from each on
-        seconds = float((in_all - in_first).sum())
+        above[: REFINED_TO + 1] += float((in_all - in_first).sum())
         if slices is not None:
             shares = [(n + 1) / slices for n in range(slices - 1)]
         else:
             shares = [SMALL_SHARE] if whole < 8 * SMALL else list(SHARES)
         found: list[int] = []
         for share in shares:
-            refined = min(found, default=SCALES) <= REFINED_TO
-            fitting = torch.nonzero(above + (seconds if refined else 0.0) <= share * whole)
-            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else LAST
-            if threshold < REFINED_FROM and min(found, default=0) > REFINED_TO:
-                found.append(REFINED_FROM)
-            elif threshold not in (*found, LAST):
+            fitting = torch.nonzero(above <= share * whole)
+            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else SCALES
+            if found and found[-1] > REFINED_TO:
+                threshold = max(threshold, REFINED_FROM)
+            if threshold < (found[-1] if found else SCALES):
                 found.append(threshold)
-        if min(found, default=0) > REFINED_TO:
-            found = [*(found if slices is not None else found[:2]), REFINED_FROM]
+        if found and found[-1] > REFINED_TO:
+            found.append(REFINED_TO)
         return [*found, LAST]
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
