@@ -58,14 +58,17 @@ from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.quality import QualityTable
 
-REFINED_FROM, REFINED_TO = 17, 22
-"""Thresholds (scales 0.89 to 1.65) of a slice after which second parts come: a digit is worth about as much there."""
+PARTS, POSITIONS = 16, 16 * SCALES
+"""Thresholds count in parts of a scale; so many there are."""
 
-HIGH_BELOW = 27
+REFINED_FROM, REFINED_TO = 13 * PARTS, 19 * PARTS - 1
+"""Thresholds (scales 0.5 to 1.1) of a slice after which second parts come: a digit is worth about as much there."""
+
+HIGH_BELOW = 24 * PARTS
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
 
-LAST = 1
-"""Threshold of the last slice: all that is left."""
+LAST = PARTS
+"""Threshold of the last slice: all that is left, of which scale 0 is not coded."""
 
 PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
@@ -76,7 +79,7 @@ SHARES = (0.095, 0.24, 0.49, 0.74)
 SMALL, SMALL_SHARE = 6000.0, 0.5
 """Bytes; smaller files have one such share."""
 
-QUALITY_FROM, HALF_STEPS_A_SCALE = 14, 9
+QUALITY_FROM, HALF_STEPS_A_SCALE = 16 * PARTS, 9
 """A prefix that lacks scales below one from so many on is like a whole file of so much less quality."""
 
 START_CROPS, START_ANCHORS = 16, (0, (ANCHORS - 1) // 2, ANCHORS - 1)
@@ -189,7 +192,7 @@ class Hvae(LatentCodec):
             size: H, W.
             quality: int64 (B,), half steps 0..200.
             thresholds: of the slices when encoding, falling to LAST, each int64 (B, 1, 1, 1).
-            watch: told of every pass's scale indices, symbols, and which elements are coded.
+            watch: told of every pass's positions on the scale axis, symbols, and which elements are coded.
 
         """
         c, batch = self.config, len(quality)
@@ -229,7 +232,7 @@ class Hvae(LatentCodec):
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
         y = None if x is None else self.base.analyse(x, quality)
-        thresholds = None if x is None else [_everywhere(each, quality) for each in (30, REFINED_FROM, LAST)]
+        thresholds = None if x is None else [_everywhere(each, quality) for each in (30 * PARTS, REFINED_TO, LAST)]
         *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
         return last.latents()
 
@@ -260,7 +263,7 @@ class Hvae(LatentCodec):
         size = (x.shape[2], x.shape[3])
         cut = torch.rand(len(x), device=x.device) < PREFIX_SHARE
         cut_at = torch.randint(4, (len(x),), device=x.device)  # top, middle, a slice, its refinement
-        threshold = torch.randint(8, 44, (len(x), 1, 1, 1), device=x.device)
+        threshold = torch.randint(8 * PARTS, 44 * PARTS, (len(x), 1, 1, 1), device=x.device)
         y = self.base.analyse(x, quality)
         coder = RateEstimator(noise=True)
         thresholds = [threshold, torch.full_like(threshold, LAST)]
@@ -361,36 +364,36 @@ class Hvae(LatentCodec):
     @torch.no_grad()
     def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
         """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
-        in_all, in_first = torch.zeros(2, SCALES, dtype=torch.float64)  # by scale: of symbols, of their first parts
+        in_all, in_first = torch.zeros(2, POSITIONS, dtype=torch.float64)  # bits of symbols, and of their first parts
         estimator = RateEstimator(noise=False)
 
-        def look(indices: Tensor, symbols: Tensor, coded: Tensor) -> None:
-            indices, symbols = indices[coded], symbols[coded]
+        def look(positions: Tensor, symbols: Tensor, coded: Tensor) -> None:
+            positions, symbols = positions[coded], symbols[coded]
+            indices = positions // PARTS
             split = indices >= SPLIT_FROM
             first = torch.where(split, symbols / SPLIT_RATIO, symbols).round()
             lowered = torch.where(split, indices - SPLIT_STEPS, indices)
-            in_all.index_add_(0, indices.cpu(), ScaleMixture(indices).bits(symbols).double().cpu())
-            in_first.index_add_(0, indices.cpu(), ScaleMixture(lowered).bits(first).double().cpu())
+            in_all.index_add_(0, positions.cpu(), ScaleMixture(indices).bits(symbols).double().cpu())
+            in_first.index_add_(0, positions.cpu(), ScaleMixture(lowered).bits(first).double().cpu())
 
         *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look)
         whole = float(estimator.bits)
-        above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of scales from each on
-        seconds = float((in_all - in_first).sum())
+        above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of positions from each on
+        above[: REFINED_TO + 1] += float((in_all - in_first).sum())
         if slices is not None:
             shares = [(n + 1) / slices for n in range(slices - 1)]
         else:
             shares = [SMALL_SHARE] if whole < 8 * SMALL else list(SHARES)
         found: list[int] = []
         for share in shares:
-            refined = min(found, default=SCALES) <= REFINED_TO
-            fitting = torch.nonzero(above + (seconds if refined else 0.0) <= share * whole)
-            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else LAST
-            if threshold < REFINED_FROM and min(found, default=0) > REFINED_TO:
-                found.append(REFINED_FROM)
-            elif threshold not in (*found, LAST):
+            fitting = torch.nonzero(above <= share * whole)
+            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else POSITIONS
+            if found and found[-1] > REFINED_TO:
+                threshold = max(threshold, REFINED_FROM)
+            if threshold < (found[-1] if found else POSITIONS):
                 found.append(threshold)
-        if min(found, default=0) > REFINED_TO:
-            found = [*(found if slices is not None else found[:2]), REFINED_FROM]
+        if found and found[-1] > REFINED_TO:
+            found.append(REFINED_TO)
         return [*found, LAST]
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -515,7 +518,7 @@ class _Slices:
 
         """
         kind = torch.float32 if self.training else torch.int64
-        logits = torch.zeros((self.shape[0], SCALES, 1, 1, 1), dtype=kind, device=self.quality.device)
+        logits = torch.zeros((self.shape[0], POSITIONS, 1, 1, 1), dtype=kind, device=self.quality.device)
         given = None if self.thresholds is None else next(self.thresholds).float()
         found = self.coder.code(given, Categorical(logits)).to(torch.int64)
         if not self.training and before is not None:
@@ -526,7 +529,7 @@ class _Slices:
 
     def _quality_at(self, threshold: Tensor) -> Tensor:
         """The quality at which a whole file leaves out what is below a threshold, in half steps."""
-        lower = (threshold.flatten() - QUALITY_FROM) * HALF_STEPS_A_SCALE
+        lower = (threshold.flatten() - QUALITY_FROM) * HALF_STEPS_A_SCALE // PARTS
         return (self.quality - lower.clamp(min=0)).clamp(min=0)
 
     def _hyper_latents(self) -> Tensor:
@@ -554,7 +557,7 @@ class _Slices:
                 where = (threshold < HIGH_BELOW).expand_as(self.known[1])
             mean = self._mean(number, self.filled)
             parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
-            self._pass(kind, own, where, mean, codec.index_of(parameters), threshold)
+            self._pass(kind, own, where, mean, parameters, threshold)
             now = torch.where(self.known[kind], self.values[kind], mean) * self.scale_out[:, own]
             learn(self.filled, number, now * where if whole or kind == 0 else now)
             if number < LAST_PASS:
@@ -572,13 +575,17 @@ class _Slices:
         first = first + codec.blend[number](self.quality) * (self.predicted - first)
         return torch.cat([first, mean[:, pictured:]], 1)
 
-    def _pass(self, kind: int, own: slice, where: Tensor, mean: Tensor, index: Tensor, threshold: Tensor) -> None:
+    def _pass(
+        self, kind: int, own: slice, where: Tensor, mean: Tensor, parameters: Tensor, threshold: Tensor
+    ) -> None:
         """Code the elements of one pass that belong to the slice."""
-        rounded = torch.floor(index.detach() + 0.5) if self.training else index
-        here = where & ~self.known[kind] & ((rounded >= threshold) | (threshold <= LAST))
+        index = self.codec.index_of(parameters)
+        position = PARTS * parameters.detach() if self.training else parameters
+        position = (position + PARTS // 2).clamp(0, POSITIONS - 1)
+        here = where & ~self.known[kind] & ((position >= threshold) | (threshold <= LAST))
         value = None if self.y is None else self.y[:, own] - mean
         if not self.refined:
-            split = here & (rounded >= SPLIT_FROM) & (threshold >= REFINED_FROM)
+            split = here & (position >= PARTS * SPLIT_FROM) & (threshold >= REFINED_FROM)
             unit = torch.where(split, float(SPLIT_RATIO), 1.0)
             lowered = torch.where(split, index - SPLIT_STEPS, index)
             found = self.coder.code(None if value is None else value / unit, ScaleMixture(lowered, here)) * unit
@@ -587,9 +594,9 @@ class _Slices:
         else:
             found = self.coder.code(value, ScaleMixture(index, here))
         if self.watch is not None:
-            self.watch(index, found, here & (index > 0))
-        self.symbols[kind] = torch.where(here, found, self.symbols[kind])
-        self.values[kind] = torch.where(here, found + mean, self.values[kind])
+            self.watch(position.to(torch.int64), found, here & (index > 0))
+        self.symbols[kind] = self.symbols[kind] + found  # which is zero elsewhere, as those were here
+        self.values[kind] = self.values[kind] + found + mean * here
         self.known[kind] = self.known[kind] | here
 
     def _refine(self) -> None:
