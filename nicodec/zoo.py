@@ -35,6 +35,7 @@ PACKAGED: dict[str, tuple[str, str]] = {
     "493db1c1": ("hyperprior", "hyperprior"),
     "559389f4": ("video", "video"),
     "20d7d26e": ("vqgan", "vqgan"),
+    "177112f6": ("hvae", "hvae"),
 }
 
 

@@ -28,7 +28,7 @@ def test_commands_run(tmp_path: Path) -> None:
     (tmp_path / "back").mkdir()
     from PIL import Image
 
-    for name in ("photo.jpg", "photos/a.png", "photos/more/b.png"):
+    for name in ("photo.jpg", "scan.png", "photos/a.png", "photos/more/b.png"):
         Image.fromarray(smooth_picture(96, 128)).save(tmp_path / name)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for command in commands:

@@ -39,6 +39,11 @@ CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
         "splat-colour": (smooth_picture(120, 200, 1), 60, {}),
         "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80, {}),
     },
+    "hvae": {
+        "hvae-q20": (smooth_picture(120, 200, 1), 20, {}),
+        "hvae-q80": (smooth_picture(100, 76, 2), 80, {}),
+        "hvae-alpha-q50": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 50, {}),
+    },
     "lossless": {"lossless-colour": (smooth_picture(70, 90, 7), 100, {})},
     "vqgan": {
         "vqgan-q0": (smooth_picture(120, 200, 1), 0, {}),
