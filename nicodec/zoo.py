@@ -34,6 +34,7 @@ PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
     "493db1c1": ("hyperprior", "hyperprior"),
     "559389f4": ("video", "video"),
+    "177112f6": ("hvae", "hvae"),
 }
 
 

@@ -61,8 +61,8 @@ from nicodec.layers.quality import QualityTable
 PARTS, POSITIONS = 16, 16 * SCALES
 """Thresholds count in parts of a scale; so many there are."""
 
-REFINED_FROM, REFINED_TO = 13 * PARTS, 19 * PARTS - 1
-"""Thresholds (scales 0.5 to 1.1) of a slice after which second parts come: a digit is worth about as much there."""
+REFINED_FROM, REFINED_TO = 13 * PARTS, 16 * PARTS - 1
+"""Thresholds (scales 0.54 to 0.79) of a slice after which second parts come: a digit is worth about as much there."""
 
 HIGH_BELOW = 24 * PARTS
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
