@@ -73,8 +73,9 @@ LAST = PARTS
 PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
 
-SHARES = (0.095, 0.24, 0.49, 0.74)
-"""Of a file's bits, after which slices end: just before tenths and quarters at which one may want to cut it."""
+SHARES = (0.098, 0.247, 0.505, 0.755)
+"""Of a file's bits, after which slices end by a first look that finds them a little too large: just before a tenth
+and the quarters, at which one may want to cut it."""
 
 SMALL, SMALL_SHARE = 6000.0, 0.5
 """Bytes; smaller files have one such share."""

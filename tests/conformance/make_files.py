@@ -31,6 +31,10 @@ CASES = {
     "alpha-q30": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 30),
     "one-pixel-q90": (np.full((1, 1, 3), (10, 200, 90), dtype=np.uint8), 90),
 }
+HVAE_CASES = {
+    "levels-q80": (smooth_picture(120, 200, 1), 80),
+    "levels-grey-q20": (smooth_picture(90, 90, 4)[..., 0], 20),
+}
 SPLAT_CASES = {
     "splat-colour": (smooth_picture(120, 200, 1), 60),
     "splat-grey": (smooth_picture(50, 40, 4)[..., 0], 80),
@@ -52,9 +56,10 @@ def symbols_hash(data: bytes) -> str:
         digest.update(symbols.to(torch.int32).numpy().astype("<i4").tobytes())
         return symbols
 
-    stream = Stream(stored.payload, stored.symbol_checksum)
+    streams = tuple(Stream(packet.data, packet.symbol_checksum) for packet in stored.packets)
+    streams = streams or (Stream(stored.payload, stored.symbol_checksum),)
     with torch.inference_mode(), mock.patch.object(PictureReader, "code", hashed):
-        codec.decode([(stream,)], size, torch.tensor([stored.header.quality]))
+        codec.decode([streams], size, torch.tensor([stored.header.quality]))
     return digest.hexdigest()
 
 
@@ -76,6 +81,7 @@ def main() -> None:
     known = {}
     cases = [(name, "hyperprior", *case) for name, case in CASES.items()]
     cases += [(name, "splat", *case) for name, case in SPLAT_CASES.items()]
+    cases += [(name, "hvae", *case) for name, case in HVAE_CASES.items()]
     for name, codec, picture, quality in cases:
         data = nicodec.compress(picture, quality, codec=codec)
         (FOLDER / f"{name}.nic").write_bytes(data)
