@@ -61,8 +61,8 @@ from nicodec.layers.quality import QualityTable
 PARTS, POSITIONS = 16, 16 * SCALES
 """Thresholds count in parts of a scale; so many there are."""
 
-REFINED_FROM, REFINED_TO = 13 * PARTS, 19 * PARTS - 1
-"""Thresholds (scales 0.5 to 1.1) of a slice after which second parts come: a digit is worth about as much there."""
+REFINED_FROM, REFINED_TO = 13 * PARTS, 16 * PARTS - 1
+"""Thresholds (scales 0.54 to 0.79) of a slice after which second parts come: a digit is worth about as much there."""
 
 HIGH_BELOW = 24 * PARTS
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
@@ -73,8 +73,9 @@ LAST = PARTS
 PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
 
-SHARES = (0.095, 0.24, 0.49, 0.74)
-"""Of a file's bits, after which slices end: just before tenths and quarters at which one may want to cut it."""
+SHARES = (0.098, 0.247, 0.505, 0.755)
+"""Of a file's bits, after which slices end by a first look that finds them a little too large: just before a tenth
+and the quarters, at which one may want to cut it."""
 
 SMALL, SMALL_SHARE = 6000.0, 0.5
 """Bytes; smaller files have one such share."""

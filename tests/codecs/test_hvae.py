@@ -224,7 +224,7 @@ def test_trains() -> None:
     before = loss_of_whole_files()
     torch.manual_seed(0)
     trained.train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(trained.parameters(), lr=2e-3)
+    optimiser = torch.optim.AdamW(trained.parameters(), lr=3e-4)
     for step in range(20):
         x = crops_of(3, 128)[step % 3 :][:2]
         x_hat, bits = trained(x, quality.expand(len(x)))

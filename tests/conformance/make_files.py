@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
     "hvae": {
         "hvae-q20": (smooth_picture(120, 200, 1), 20, {}),
         "hvae-q80": (smooth_picture(100, 76, 2), 80, {}),
+        "hvae-grey-q20": (smooth_picture(90, 90, 4)[..., 0], 20, {}),
         "hvae-alpha-q50": (np.dstack([smooth_picture(64, 64, 5), smooth_picture(64, 64, 6)[..., 1]]), 50, {}),
     },
     "lossless": {"lossless-colour": (smooth_picture(70, 90, 7), 100, {})},
