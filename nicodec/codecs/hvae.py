@@ -73,7 +73,7 @@ LAST = PARTS
 PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
 
-SHARES = (0.098, 0.247, 0.505, 0.755)
+SHARES = (0.098, 0.247, 0.505, 0.745)
 """Of a file's bits, after which slices end by a first look that finds them a little too large: just before a tenth
 and the quarters, at which one may want to cut it."""
 
@@ -285,7 +285,9 @@ class Hvae(LatentCodec):
         self.base.eval()
         c = self.config
         quality = torch.randint(QUALITY_STEPS + 1, (len(crops),), device=crops.device)
-        y = torch.cat([self._latents_of(*pair) for pair in zip(crops.split(1), quality.split(1), strict=True)])
+        y = torch.cat(
+            [self._latents_of(*pair) for pair in zip(torch.split(crops, 1), torch.split(quality, 1), strict=True)]
+        )
         seen = y[:, : c.pictured]
         top = self.top.start(seen, c.top_step)
         self.top_prior.start(top)
@@ -565,8 +567,8 @@ class _Slices:
     def _mean(self, number: int, y_hat: Sequence[Tensor]) -> Tensor:
         """Means of a pass, of the groups before."""
         codec, own = self.codec, self.passes[number][0]
-        mean = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
-        mean = mean * self.scale_in[:, own]
+        found = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
+        mean: Tensor = found * self.scale_in[:, own]
         if number >= len(codec.blend):
             return mean
         pictured = self.predicted.shape[1]

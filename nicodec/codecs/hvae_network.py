@@ -76,7 +76,8 @@ class CoarseLevel(Layer):
         gram += RIDGE * torch.diag(gram.diagonal() + gram.diagonal().mean() * RIDGE)
         weights = torch.linalg.solve(gram, seen.T @ rows)
         self.expand.weight.copy_(weights.T.view_as(self.expand.weight))
-        nn.init.zeros_(self.expand.bias)
+        if self.expand.bias is not None:
+            self.expand.bias.zero_()
         return self.components(latents).round()
 
 
