@@ -110,7 +110,8 @@ class HvaeConfig(HyperpriorConfig):
 
     def transforms(self) -> HyperpriorConfig:
         """Sizes of the parts that are hyperprior's."""
-        return HyperpriorConfig(**{f.name: getattr(self, f.name) for f in dataclasses.fields(HyperpriorConfig)})
+        own = {field.name for field in dataclasses.fields(HyperpriorConfig)}
+        return HyperpriorConfig(**{name: value for name, value in dataclasses.asdict(self).items() if name in own})
 
 
 @dataclass(frozen=True)
