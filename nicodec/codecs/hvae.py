@@ -73,7 +73,7 @@ LAST = PARTS
 PREFIX_SHARE = 0.33
 """Of training crops, those that are drawn from a prefix of the levels."""
 
-SHARES = (0.098, 0.247, 0.505, 0.755)
+SHARES = (0.098, 0.247, 0.505, 0.745)
 """Of a file's bits, after which slices end by a first look that finds them a little too large: just before a tenth
 and the quarters, at which one may want to cut it."""
 
