@@ -1,4 +1,4 @@
-"""Pictures at 0.003 to 0.2 bits a pixel: codes of codebooks, which a decoder makes a picture of.
+"""Pictures at 0.003 to 0.12 bits a pixel: codes of codebooks, which a decoder makes a picture of.
 
 Order of the stream: for each level, coarse to fine, how its indices are coded (`Mode`), and the indices: row by row
 where they are coded by their frequencies, and in the four passes of `layers/index_context.py` where neighbours and
