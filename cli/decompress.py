@@ -267,13 +267,4 @@ def decompress_task(
     out = io.BytesIO()
     media.save_picture(picture, out, format=format)
     data = out.getvalue()
-    return Done(
-        data=data,
-        bytes_in=len(raw),
-        bytes_out=len(data),
-        nic_bytes=len(raw),
-        width=header.width,
-        height=header.height,
-        quality=header.quality / 2,
-        seconds=time.perf_counter() - start,
-    )
+    return Done.of_picture(data, header, bytes_in=len(raw), nic_bytes=len(raw), start=start)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nicodec_cli import console
 
 if TYPE_CHECKING:
+    from nicodec.container import Header
     from nicodec_cli.tasks import Plan, Task
 
 
@@ -35,6 +37,20 @@ class Done:
     quality: float
     seconds: float
     frames: int = 1
+
+    @classmethod
+    def of_picture(cls, data: bytes, header: Header, *, bytes_in: int, nic_bytes: int, start: float) -> Done:
+        """What came of a picture with this header of its file; `start` is when the work on it began."""
+        return cls(
+            data=data,
+            bytes_in=bytes_in,
+            bytes_out=len(data),
+            nic_bytes=nic_bytes,
+            width=header.width,
+            height=header.height,
+            quality=header.quality / 2,
+            seconds=time.perf_counter() - start,
+        )
 
     @property
     def pixels(self) -> int:

@@ -90,13 +90,4 @@ def truncate_task(task: Task, tell: Tell | None = None, *, max_bytes: int, strip
     raw = read_input(task)
     data = nicodec.truncate(raw, max_bytes, strip=strip)
     header = read_header(data, Limits(0, 0))
-    return Done(
-        data=data,
-        bytes_in=len(raw),
-        bytes_out=len(data),
-        nic_bytes=len(data),
-        width=header.width,
-        height=header.height,
-        quality=header.quality / 2,
-        seconds=time.perf_counter() - start,
-    )
+    return Done.of_picture(data, header, bytes_in=len(raw), nic_bytes=len(data), start=start)

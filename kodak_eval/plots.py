@@ -9,10 +9,9 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kodak_eval.curves import Curve
-from kodak_eval.style import PLOTTED_PUBLISHED, colour, marker, published_colour
+from kodak_eval.style import PLOT_STYLE, PLOTTED_PUBLISHED, colour, marker, published_colour, save_figure
 
 DPI = 200
 """Of the PNG."""
@@ -67,16 +66,7 @@ def plot_rate_distortion(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style: dict[Any, Any] = {
-        "font.size": 9,
-        "font.family": "DejaVu Sans",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.hashsalt": "nicodec",
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-    }
-    with pyplot.rc_context(style):
+    with pyplot.rc_context({**PLOT_STYLE, "font.size": 9}):
         figure = pyplot.figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_axes((0.075, 0.17, 0.62, 0.76))
         _draw(axes, measured, published)
@@ -89,10 +79,7 @@ def plot_rate_distortion(
         _legends(axes, middle)
         if published:
             figure.text(0.01, 0.01, _sources(published), fontsize=5.5, color="#555555", va="bottom")
-        paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".pdf")]
-        figure.savefig(paths[0], dpi=DPI)
-        figure.savefig(paths[1], metadata={"Date": None})
-        figure.savefig(paths[2], metadata={"CreationDate": None})
+        paths = save_figure(figure, stem, DPI)
         pyplot.close(figure)
     return paths
 

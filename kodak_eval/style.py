@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 COLOURS = {
     "jpeg": "#8c6d5a",
@@ -77,3 +79,23 @@ def marker(name: str) -> str:
 def published_colour(position: int) -> str:
     """Return the hex colour of the published curve at ``position`` of the legend."""
     return PUBLISHED_COLOURS[position % len(PUBLISHED_COLOURS)]
+
+
+PLOT_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "nicodec",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+"""Matplotlib's settings of every plot: text stays text, and equal figures give equal bytes."""
+
+
+def save_figure(figure, stem: Path, dpi: int) -> list[Path]:
+    """Write ``STEM.png``, ``.svg`` and ``.pdf``, of which equal figures give equal bytes; return their paths."""
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".pdf")]
+    figure.savefig(paths[0], dpi=dpi)
+    figure.savefig(paths[1], metadata={"Date": None})
+    figure.savefig(paths[2], metadata={"CreationDate": None})
+    return paths

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kodak_eval.progressive.cutting import QUALITY, STRIP_SHARES, CutFile
 from kodak_eval.progressive.means import TABLE_SHARES, CutGroup, cut_groups, text_of
-from kodak_eval.style import colour, marker
+from kodak_eval.style import PLOT_STYLE, colour, marker, save_figure
 
 
 def plot_cuts(files: Sequence[CutFile], stem: Path) -> list[Path]:
@@ -22,25 +22,13 @@ def plot_cuts(files: Sequence[CutFile], stem: Path) -> list[Path]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {
-        "font.size": 8,
-        "font.family": "DejaVu Sans",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.hashsalt": "nicodec",
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-    }
-    with pyplot.rc_context(style):
+    with pyplot.rc_context({**PLOT_STYLE, "font.size": 8}):
         figure, panels = pyplot.subplots(
             1, len(groups), figsize=(8 * len(groups), 4.5), layout="constrained", squeeze=False
         )
         for axes, group in zip(panels[0], groups, strict=True):
             _draw(axes, group)
-        paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg", ".pdf")]
-        figure.savefig(paths[0], dpi=110)
-        figure.savefig(paths[1], metadata={"Date": None})
-        figure.savefig(paths[2], metadata={"CreationDate": None})
+        paths = save_figure(figure, stem, dpi=110)
         pyplot.close(figure)
     return paths
 
