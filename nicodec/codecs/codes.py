@@ -1,6 +1,6 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
-Each level of a `CodeNetwork` (vqgan_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
+Each level of a `CodeNetwork` (codes_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
 length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four passes
 of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them is
 integers.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nicodec.codecs.base import PictureCodec
-from nicodec.codecs.vqgan_network import ALIGNMENT, CodeNetwork, Level, VqganConfig
+from nicodec.codecs.codes_network import ALIGNMENT, CodeNetwork, CodesConfig, Level
 from nicodec.entropy.coder import Coder, PictureWriter, RateEstimator, Stream
 from nicodec.entropy.indices import AT_ONCE, code_indices
 from nicodec.entropy.priors import Weighted
@@ -62,13 +62,13 @@ WHOLE = Piece(0, 1)
 class CodesCodec(PictureCodec):
     """See the module's docstring."""
 
-    Config = VqganConfig
+    Config = CodesConfig
     alignment = ALIGNMENT
     pixels_a_byte = 2**21  # no table gives an index less than 1/50 bit, and one stands for 64x64 pixels
 
-    config: VqganConfig
+    config: CodesConfig
 
-    def __init__(self, config: VqganConfig | None = None) -> None:
+    def __init__(self, config: CodesConfig | None = None) -> None:
         super().__init__()
         self.config = config or self.Config()
         self.network = CodeNetwork(self.config)

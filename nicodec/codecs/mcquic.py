@@ -19,8 +19,8 @@ from torch import Tensor
 
 from nicodec.codecs.base import Packets, Watch
 from nicodec.codecs.codes import CodesCodec
+from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.options import Options
-from nicodec.codecs.vqgan_network import VqganConfig
 from nicodec.entropy.coder import PictureReader, Stream
 
 GROUPS = 24
@@ -28,7 +28,7 @@ GROUPS = 24
 
 
 @dataclass(frozen=True)
-class McquicConfig(VqganConfig):
+class McquicConfig(CodesConfig):
     """Sizes of the network, and which levels share a packet; those of `models/mcquic` are in its recipe."""
 
     factors: tuple[int, ...] = (4, 2, *(1,) * GROUPS)
@@ -57,7 +57,7 @@ class McquicConfig(VqganConfig):
         return [numbers for numbers in found if len(numbers)]
 
     def ends(self, quality: int) -> list[int]:
-        """See `VqganConfig.ends`."""
+        """See `CodesConfig.ends`."""
         return [numbers.stop for numbers in self.packet_levels(quality)]
 
 

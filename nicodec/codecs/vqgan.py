@@ -8,7 +8,7 @@ machines, what codes them is integers.
 A picture may be written in pieces that decode by themselves: indices go to them in turn, shifted from row to row, so
 that a lost piece leaves neighbours, from which the network that codes indices fills in what is missing.
 
-The network is in `vqgan_network.py`.
+The network is in `codes_network.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch import Tensor
 
 from nicodec.codecs.base import Packets, Watch
 from nicodec.codecs.codes import CodesCodec, Piece
+from nicodec.codecs.codes_network import Level
 from nicodec.codecs.options import Options, option
-from nicodec.codecs.vqgan_network import Level
 from nicodec.codecs.window import Window
 from nicodec.entropy.coder import PictureReader, Stream
 from nicodec.entropy.indices import AT_ONCE

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nicodec.codecs.codes import CodesCodec
-from nicodec.codecs.vqgan_network import CodeNetwork, Level
+from nicodec.codecs.codes_network import CodeNetwork, Level
 from nicodec.entropy.frequencies import nearest_anchor
 from nicodec.errors import InputError
 from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS
@@ -210,10 +210,7 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         if not isinstance(codec, CodesCodec):
             raise InputError(f"{type(codec).__name__} has no codebooks; codes cannot train it")
         super().__init__(codec, settings, source, workers)
-        for side in (settings.start_crop, *(stage.crop for stage in settings.stages)):
-            if side % codec.alignment:
-                raise InputError(f"crops of {side} pixels: the codec takes multiples of {codec.alignment}")
-            source.need(side)
+        source.need_crops((settings.start_crop, *(stage.crop for stage in settings.stages)), codec.alignment)
         prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
         self._steps = Steps(codec, settings, settings.stages, apart=prior, rate_apart=settings.prior_rate)
         self._discriminator = PatchDiscriminator().to(workers.device)

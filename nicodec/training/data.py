@@ -216,6 +216,18 @@ class Pictures:
         """
         self._choices(crop)
 
+    def need_crops(self, sides: Sequence[int], alignment: int) -> None:
+        """Check that crops of these sides suit a codec, and that there are pictures for them.
+
+        Raises:
+            InputError: a side is not a multiple of the codec's alignment, or there are no such pictures.
+
+        """
+        for side in sides:
+            if side % alignment:
+                raise InputError(f"crops of {side} pixels: the codec takes multiples of {alignment}")
+            self.need(side)
+
     def _choices(self, crop: int) -> tuple[list[_Usable], NDArray[np.float64]]:
         """The groups that have pictures for such crops, and their cumulative shares."""
         if crop not in self._usable:

@@ -89,10 +89,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         if not isinstance(codec, LatentCodec):
             raise InputError(f"{type(codec).__name__} has no latents; rate-distortion cannot train it")
         super().__init__(codec, settings, source, workers)
-        for stage in settings.stages:
-            if stage.crop % codec.alignment:
-                raise InputError(f"crops of {stage.crop} pixels: the codec takes multiples of {codec.alignment}")
-            source.need(stage.crop)
+        source.need_crops([stage.crop for stage in settings.stages], codec.alignment)
         self._steps = Steps(codec, settings, settings.stages, weight_decay=settings.weight_decay)
 
     @classmethod

@@ -11,7 +11,7 @@ from nicodec.codecs.mcquic import Mcquic, McquicConfig
 from nicodec.entropy.coder import Stream
 from nicodec.errors import SymbolMismatchError
 
-from .test_vqgan import picture_tensor
+from .test_vqgan import picture_tensor, started
 
 TINY = {
     "latents": 12,
@@ -30,19 +30,8 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def codec() -> Mcquic:
-    """With codebooks of drawn pictures, and random blocks and prior, integers derived."""
     torch.manual_seed(0)
-    codec = Mcquic(McquicConfig(**TINY))
-    network = codec.network
-    for basis in (network.to_fine, network.to_latents, network.from_latents, network.from_fine):
-        torch.nn.init.orthogonal_(basis.weight)
-    with torch.no_grad():
-        pictures = torch.cat([picture_tensor(128, 128, seed) for seed in range(24)])
-        network.start_levels(network.analyse(pictures, torch.full((24,), 100)))
-        for level in network.each_level():
-            level.context.leave.weight.normal_(std=0.2)
-    codec.to_integers()
-    return codec.eval().requires_grad_(False)
+    return started(Mcquic(McquicConfig(**TINY)))
 
 
 @settings(max_examples=10)

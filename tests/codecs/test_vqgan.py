@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import pytest
 import torch
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nicodec.codecs.codes import Mode
+from nicodec.codecs.codes import CodesCodec, Mode
+from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.vqgan import Vqgan
-from nicodec.codecs.vqgan_network import VqganConfig
 from nicodec.entropy.coder import Coder, PictureReader, PictureWriter
 from nicodec.entropy.priors import Prior
 from nicodec.errors import SymbolMismatchError
@@ -37,10 +38,11 @@ def picture_tensor(height: int, width: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(smooth_picture(height, width, seed)).permute(2, 0, 1)[None].float() / 255
 
 
-def tiny_vqgan() -> Vqgan:
-    """With codebooks of a drawn picture, and random blocks and prior, integers derived."""
-    torch.manual_seed(0)
-    codec = Vqgan(VqganConfig(**TINY))
+Tiny = TypeVar("Tiny", bound=CodesCodec)
+
+
+def started(codec: Tiny) -> Tiny:
+    """A codec with codebooks of drawn pictures, and random blocks and prior, integers derived."""
     network = codec.network
     for basis in (network.to_fine, network.to_latents, network.from_latents, network.from_fine):
         torch.nn.init.orthogonal_(basis.weight)
@@ -54,6 +56,11 @@ def tiny_vqgan() -> Vqgan:
             level.context.leave.weight.normal_(std=0.2)
     codec.to_integers()
     return codec.eval().requires_grad_(False)
+
+
+def tiny_vqgan() -> Vqgan:
+    torch.manual_seed(0)
+    return started(Vqgan(CodesConfig(**TINY)))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +163,7 @@ def test_more_quality_is_more_bytes_and_less_error(codec: Vqgan) -> None:
 
 
 def test_exported_weights_give_the_same_codec(codec: Vqgan) -> None:
-    first, second = (Vqgan(VqganConfig(**TINY)) for _ in range(2))
+    first, second = (Vqgan(CodesConfig(**TINY)) for _ in range(2))
     first.load_exported(codec.exported())
     second.load_exported(first.exported())
     x, quality = picture_tensor(64, 128), torch.tensor([150])
@@ -188,7 +195,7 @@ def test_each_level_is_coded_in_the_way_that_is_smallest(codec: Vqgan) -> None:
 
 def test_codebooks_of_whole_groups() -> None:
     with pytest.raises(ValueError, match="multiples of it"):
-        VqganConfig(**{**TINY, "codes": (16, 32, 100, 16)})
+        CodesConfig(**{**TINY, "codes": (16, 32, 100, 16)})
 
 
 @pytest.mark.parametrize(
@@ -197,4 +204,4 @@ def test_codebooks_of_whole_groups() -> None:
 )
 def test_levels_that_do_not_fit_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="one of each level"):
-        VqganConfig(**{**TINY, **changes})
+        CodesConfig(**{**TINY, **changes})

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import nicodec
+from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.vqgan import Vqgan
-from nicodec.codecs.vqgan_network import VqganConfig
 from nicodec.errors import InputError
 from nicodec.perceptual.networks import EfficientNetLite0, NoNetworkError
 from nicodec.training.budget import Budget
@@ -50,7 +50,7 @@ steps = 6
 def objective(pictures: Path, alone: Workers, **settings: object) -> CodesObjective:
     torch.manual_seed(0)
     found = CodesSettings(start_crops=12, start_crop=64, start_blocks=2000, **settings)  # type: ignore[arg-type]
-    return CodesObjective(Vqgan(VqganConfig(**TINY)).train(), found, opened([pictures], alone), alone)
+    return CodesObjective(Vqgan(CodesConfig(**TINY)).train(), found, opened([pictures], alone), alone)
 
 
 def test_a_recipe_trains_a_model_that_codes(

@@ -1,4 +1,4 @@
-"""The network of `vqgan`: a picture as indices of codebooks on three grids, coarse to fine.
+"""The network of `vqgan` and `mcquic`: a picture as indices of codebooks on three grids, coarse to fine.
 
     x ─ unshuffle 8 ─ blocks ─ unshuffle 2 ─ 1x1 ─ blocks ─ y            (transforms as those of `hyperprior`)
                       (1/8)                   (1/16)        │
@@ -50,7 +50,7 @@ COARSE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class VqganConfig:
+class CodesConfig:
     """Sizes of the network; those of `models/vqgan` are in its recipe."""
 
     latents: int = 320
@@ -100,7 +100,7 @@ class Level(nn.Module):
 
     basis: Tensor
 
-    def __init__(self, config: VqganConfig, number: int) -> None:
+    def __init__(self, config: CodesConfig, number: int) -> None:
         super().__init__()
         self.factor, self.codes = config.factors[number], config.codes[number]
         channels, inside = config.channels[number], config.latents * self.factor**2
@@ -126,7 +126,7 @@ class Level(nn.Module):
         grouped = self.leave(features)
         return grouped if self.factor == 1 else F.pixel_shuffle(grouped, self.factor)
 
-    def choose(self, features: Tensor, quality: Sequence[int], config: VqganConfig) -> Tensor:
+    def choose(self, features: Tensor, quality: Sequence[int], config: CodesConfig) -> Tensor:
         """Indices (B, H, W) of features (B, channels, H, W), each picture at its quality."""
         share = COARSE_SHARE if self.factor > 1 else 1.0
         found = []
@@ -143,7 +143,7 @@ class Level(nn.Module):
 class CodeNetwork(nn.Module):
     """Transforms and levels; see the module's docstring."""
 
-    def __init__(self, config: VqganConfig) -> None:
+    def __init__(self, config: CodesConfig) -> None:
         super().__init__()
         c = self.config = config
         self.to_fine = Basis(192, 192)
@@ -320,7 +320,7 @@ def _components(rows: Tensor, count: int) -> Tensor:
     return found
 
 
-def _start_frequencies(level: Level, rows: Tensor, config: VqganConfig) -> None:
+def _start_frequencies(level: Level, rows: Tensor, config: CodesConfig) -> None:
     """How often codes are chosen at each anchor's price, which depends on how often they are chosen."""
     for anchor in range(ANCHORS):
         quality = anchor * ANCHOR_SPACING
