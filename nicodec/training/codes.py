@@ -119,7 +119,7 @@ class _Learner(nn.Module):
         qualities = quality.tolist()
         shown = torch.tensor([self._shown(half_steps) for half_steps in qualities], device=x.device)
         total, left = torch.zeros_like(y), y
-        error, bits = (torch.zeros(len(x), device=x.device) for _ in range(2))
+        bits = torch.zeros(len(x), device=x.device)
         indices: list[Tensor] = []
         for number, level in enumerate(network.each_level()):
             first = sum(config.levels(half_steps) <= number for half_steps in qualities)
@@ -130,8 +130,6 @@ class _Learner(nn.Module):
             chosen = level.choose(features, qualities[own], config)
             values = level.values(chosen)
             level.quantiser.see(to_rows(features), chosen.flatten())
-            square = (features - values).square().sum(1).mean((1, 2)) / (LATENT_UNIT * level.factor**2)
-            error = error + F.pad(square, (first, 0))
             found = level.latents(values)
             seen = found * (shown[own] > number)[:, None, None, None]
             total = total + F.pad(seen, (0, 0, 0, 0, 0, 0, first, 0))
@@ -141,7 +139,7 @@ class _Learner(nn.Module):
             bits = bits + F.pad(self._prior_bits(level, chosen, indices, quality[own]), (first, 0))
             indices.append(chosen)
         slope = _held(y, network.each_level())
-        return network.synthesise(total + (slope - slope.detach()), quality), error, bits
+        return network.synthesise(total + (slope - slope.detach()), quality), _share_left(y, left), bits
 
     def _shown(self, half_steps: int) -> int:
         """How many levels the picture is made of: now and then those of a file that is cut short."""
@@ -175,6 +173,15 @@ class _Learner(nn.Module):
         logits = at.logits(activations[:, :, None, places])[:, :, 0]
         cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
         return cost * (grid[0] * grid[1] / math.log(2))
+
+
+def _share_left(y: Tensor, left: Tensor) -> Tensor:
+    """Squared error a pixel (B,) of what codes leave of latents, whose gradient does not depend on their scale.
+
+    Else the easiest way to be near a code would be to shrink: to fewer bits, at ever more error beside what is left.
+    """
+    energy, rest = (part.square().sum(1).mean((1, 2)) / LATENT_UNIT for part in (y, left))
+    return rest / energy.clamp(min=1e-9) * energy.detach()
 
 
 def _held(y: Tensor, levels: Iterable[Level]) -> Tensor:
