@@ -23,25 +23,25 @@ from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.options import Options
 from nicodec.entropy.coder import PictureReader, Stream
 
-GROUPS = 24
-"""Codebooks of 1/16."""
+NARROW, WIDE = 16, 16
+"""Codebooks of 1/16: the first ones, for the components of most energy, take half as many components each."""
 
 
 @dataclass(frozen=True)
 class McquicConfig(CodesConfig):
     """Sizes of the network, and which levels share a packet; those of `models/mcquic` are in its recipe."""
 
-    factors: tuple[int, ...] = (4, 2, *(1,) * GROUPS)
-    codes: tuple[int, ...] = (256, 512, *(256,) * GROUPS)
-    channels: tuple[int, ...] = (32, 48, *(8,) * GROUPS)
-    first: tuple[int, ...] = (0, 0, *(0,) * 8, *(40,) * 8, *(90,) * 8)
+    factors: tuple[int, ...] = (4, 2, *(1,) * (NARROW + WIDE))
+    codes: tuple[int, ...] = (256, 512, *(256,) * (NARROW + WIDE))
+    channels: tuple[int, ...] = (32, 48, *(4,) * NARROW, *(8,) * WIDE)
+    first: tuple[int, ...] = (0, 0, *(0,) * 12, *(40,) * 10, *(90,) * 10)
     embedding: int = 8
     context: int = 64
     price_max: float = 2.0
-    price_min: float = 0.02
-    start_price: float = 0.1
+    price_min: float = 0.01
+    start_price: float = 0.05
     own_bases: bool = True
-    packets: tuple[int, ...] = (2, 4, 10, 18)
+    packets: tuple[int, ...] = (2, 6, 14, 24)
     """The first level of each packet but the first one."""
 
     def __post_init__(self) -> None:
