@@ -176,12 +176,13 @@ class _Learner(nn.Module):
 
 
 def _share_left(y: Tensor, left: Tensor) -> Tensor:
-    """Squared error a pixel (B,) of what codes leave of latents, whose gradient does not depend on their scale.
+    """Squared error a pixel (B,) of what codes leave of latents, with half of its gradient towards smaller latents.
 
-    Else the easiest way to be near a code would be to shrink: to fewer bits, at ever more error beside what is left.
+    With all of it, the easiest way to be near a code is to shrink: to fewer bits, at ever more error beside what is
+    left. With none, latents grow, since codes are smaller than what they stand for.
     """
     energy, rest = (part.square().sum(1).mean((1, 2)) / LATENT_UNIT for part in (y, left))
-    return rest / energy.clamp(min=1e-9) * energy.detach()
+    return rest * (energy.detach() / energy.clamp(min=1e-9)).sqrt()
 
 
 def _held(y: Tensor, levels: Iterable[Level]) -> Tensor:
