@@ -35,7 +35,8 @@ def set_bounds(
     """Set `input_bound` and `output_bound` of every residual block of `codec`.
 
     Args:
-        codec: trained, in evaluation mode; its bounds are lifted while it is watched.
+        codec: trained, in evaluation mode; it is watched with the bounds that it has: one that was trained with some
+            may grow without end when they are lifted.
         code: runs its blocks on pictures (B, 3, H, W) at qualities (B,).
         pictures: that the branches are to serve as they are.
         budget: what it may take, though `CROPS_LEAST` crops are seen; each is coded at a random quality.
@@ -43,9 +44,6 @@ def set_bounds(
 
     """
     blocks = [module for module in codec.modules() if isinstance(module, ResidualBlock)]
-    for block in blocks:
-        block.input_bound.fill_(torch.inf)
-        block.output_bound.fill_(torch.inf)
     inputs, outputs = ({block: _Largest() for block in blocks} for _ in range(2))
 
     def watch(block: ResidualBlock, args: tuple[Tensor, Tensor], result: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +44,9 @@ PREVIEWED = (0, 20, 40, 80, 120, 200)
 
 LOOKED_AT = 8
 """Held-out pictures that are."""
+
+BOUND_CROPS = 120
+"""From which bounds of residual blocks are set when training goes on from weights."""
 
 SHIFTED = 16
 """Pixels of a crop's sides that a random part of it leaves out, which is compared by features: no phase of the
@@ -249,6 +252,8 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         if initialised:
             for level in network.each_level():
                 level.quantiser.restart()
+            self._set_bounds(self.codec, Budget(steps=BOUND_CROPS))
+            self.codec.train()
             if all(level.basis.any() for level in network.each_level()):
                 return
         elif settings.transforms:
@@ -329,8 +334,7 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         settings, codec, whole = self.settings, self._steps.averaged(), max(self.end_share(), 1e-9)
         last = settings.stages[-1]
         if settings.bound_share:
-            part = budget.part(settings.bound_share / whole)
-            set_bounds(codec, lambda x, quality: _coded(codec.network, x, quality), self.source, part, last.crop)
+            self._set_bounds(codec, budget.part(settings.bound_share / whole))
         if settings.prior_share:
             steps = fit_prior(
                 codec,
@@ -344,6 +348,10 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             self.workers.say(f"fitted the prior of the indices in {steps} steps")
         codec.to_integers()
         return codec.eval()
+
+    def _set_bounds(self, codec: CodesCodec, budget: Budget) -> None:
+        codec.eval()
+        set_bounds(codec, partial(_coded, codec.network), self.source, budget, self.settings.stages[-1].crop)
 
     @torch.no_grad()
     def preview(self, finished: CodesCodec | None, budget: Budget) -> list[dict[str, float]]:
