@@ -140,6 +140,10 @@ class Codec(nn.Module, ABC):
         for module in self.exact_modules().values():
             module.from_integers()
 
+    def load_initial(self, tensors: dict[str, Tensor]) -> None:
+        """The same, as a training's start: a family may take weights of a smaller network."""
+        self.load_exported(tensors)
+
     def _trainable_of_exact(self) -> set[str]:
         return {f"{n}.{k}" for n, m in self.exact_modules().items() for k, _ in m.named_parameters()}
 

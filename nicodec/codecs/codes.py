@@ -73,6 +73,15 @@ class CodesCodec(PictureCodec):
         self.config = config or self.Config()
         self.network = CodeNetwork(self.config)
 
+    def load_initial(self, tensors: dict[str, Tensor]) -> None:
+        """See `Codec.load_initial`; levels that these weights lack stay as they are, for training to start."""
+        given = {name.split(".")[2] for name in tensors if name.startswith("network.levels.")}
+        further = tuple(
+            f"network.levels.{number}." for number in range(len(self.config.factors)) if str(number) not in given
+        )
+        own = {name: tensor for name, tensor in self.exported().items() if name.startswith(further)}
+        self.load_exported({**own, **tensors})
+
     # The one traversal
 
     def code_indices(

@@ -71,6 +71,8 @@ class CodesConfig:
     price_min: float = 0.12
     start_price: float = 1.0
     """The same while codebooks start."""
+    decay: float = 0.995
+    """Of the averages that codebooks follow in training."""
     own_bases: bool = False
     """Whether each level has components of its own, those of most energy that are left; if not, levels of one grid
     with as many channels share them."""
@@ -107,7 +109,7 @@ class Level(nn.Module):
         self.register_buffer("basis", torch.zeros(channels, inside))
         self.leave = Basis(channels, inside)
         start_price = config.start_price * (COARSE_SHARE if self.factor > 1 else 1.0)
-        settings = PricedSettings(codes=self.codes, decay=0.99, start_price=start_price)
+        settings = PricedSettings(codes=self.codes, decay=config.decay, start_price=start_price)
         self.quantiser = PricedQuantiser(channels, settings)
         self.frequencies = IndexFrequencies(self.codes)
         self.context = IndexContext(self.codes, config.embedding, number * config.embedding, config.context)
@@ -274,12 +276,18 @@ class CodeNetwork(nn.Module):
     def start_levels(self, latents: Tensor) -> None:
         """Bases as principal components, and codebooks as k-means, of latents and of what each level leaves of them.
 
+        Levels that have a basis are left as they are.
+
         Args:
             latents: (N, latents, H, W), sides multiples of the largest factor.
 
         """
         left, before = latents.float(), None
         for level in self.each_level():
+            if level.basis.any():
+                chosen = level.choose(level.features(left), [START_QUALITY] * len(left), self.config)
+                left, before = left - level.latents(level.values(chosen)), level
+                continue
             alike = before is not None and before.factor == level.factor and before.basis.shape == level.basis.shape
             if before is not None and alike and not self.config.own_bases:
                 level.basis.copy_(before.basis)
@@ -292,7 +300,7 @@ class CodeNetwork(nn.Module):
             level.quantiser.start(_sample(to_rows(features), START_ROWS))
             _start_frequencies(level, _sample(to_rows(features), START_COUNTED), self.config)
             chosen = level.choose(features, [START_QUALITY] * len(features), self.config)
-            _start_embedding(level)
+            _start_context(level)
             left, before = left - level.latents(level.values(chosen)), level
 
 
@@ -330,8 +338,9 @@ def _start_frequencies(level: Level, rows: Tensor, config: CodesConfig) -> None:
             level.frequencies.shares[anchor] = share_of_use(chosen, level.codes)
 
 
-def _start_embedding(level: Level) -> None:
-    """What the prior sees of a code at first: its first components, of about unit size."""
+def _start_context(level: Level) -> None:
+    """What the prior sees of a code at first: its first components, of about unit size; what it says: frequencies."""
+    level.context.leave.bias.copy_(torch.log(level.frequencies.shares * 0.98 + 0.02 / level.codes))
     table = level.context.embedding.table
     codes = level.quantiser.codebook[:, : table.shape[1]]
     scale = level.quantiser.codebook.std(0).amax().clamp(min=1e-6)

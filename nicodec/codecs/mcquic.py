@@ -40,6 +40,7 @@ class McquicConfig(CodesConfig):
     price_max: float = 2.0
     price_min: float = 0.01
     start_price: float = 0.05
+    decay: float = 0.99
     own_bases: bool = True
     packets: tuple[int, ...] = (2, 6, 14, 24)
     """The first level of each packet but the first one."""

@@ -7,10 +7,9 @@ not); Wasserstein distortion, Qiu et al. 2024, with the low pass of Cool-chic's 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nicodec.perceptual.networks import FeatureNetwork
+from nicodec.perceptual.networks import FeatureNetwork, halved
 
 WASSERSTEIN_LEVELS = 3
 """Halvings over which local means and deviations are taken: about 8 features of the finest depth."""
@@ -55,7 +54,7 @@ def _local_difference(a: Tensor, b: Tensor) -> Tensor:
     for _ in range(WASSERSTEIN_LEVELS):
         if min(moments[0][0].shape[2:]) < 2:
             break
-        moments = [(_halved(mean), _halved(square)) for mean, square in moments]
+        moments = [(halved(mean), halved(square)) for mean, square in moments]
         (mean_a, _), (mean_b, _) = moments
         deviation_a, deviation_b = (
             (square - mean.square()).clamp(min=VARIANCE_MIN).sqrt() for mean, square in moments
@@ -63,10 +62,3 @@ def _local_difference(a: Tensor, b: Tensor) -> Tensor:
         difference = difference + ((mean_a - mean_b).square() + (deviation_a - deviation_b).square()).mean((1, 2, 3))
         levels += 1
     return difference / levels
-
-
-def _halved(x: Tensor) -> Tensor:
-    """Low pass of [¼ ½ ¼] both ways, every second sample."""
-    row = x.new_tensor([0.25, 0.5, 0.25])
-    kernel = (row[:, None] * row).expand(x.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=x.shape[1])

@@ -63,8 +63,19 @@ class FeatureNetwork(nn.Module, ABC):
         """Features (B, C, H, W), fine to coarse, of pictures (B, 3, H, W) in [0, 1]."""
 
 
+def halved(x: Tensor) -> Tensor:
+    """Low pass of [¼ ½ ¼] both ways, every second sample."""
+    row = x.new_tensor([0.25, 0.5, 0.25])
+    kernel = (row[:, None] * row).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=x.shape[1])
+
+
 class Vgg16(FeatureNetwork):
-    """What the last convolution before each pooling gives, after its ReLU: 1/1 to 1/16 of the sides."""
+    """What the last convolution before each pooling gives, after its ReLU: 1/1 to 1/16 of the sides.
+
+    Pooled is the root of the mean square under a low pass, as in DISTS (Ding et al. 2020): the largest of each square
+    of 2x2 does not see in which of its places it is, so that pictures trained on it get a texture of two pixels.
+    """
 
     depths = ("1_2", "2_2", "3_3", "4_3", "5_3")
     mean: Tensor
@@ -84,7 +95,7 @@ class Vgg16(FeatureNetwork):
         """See `FeatureNetwork.forward`."""
         h, found = 255 * x - self.mean, []
         for number, convolutions in enumerate(self.convolutions()):
-            h = F.max_pool2d(h, 2) if number else h
+            h = (halved(h.square()) + 1e-8).sqrt() if number else h
             for convolution in convolutions:
                 h = F.relu(convolution(h))
             found.append(h)

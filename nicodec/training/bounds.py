@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.base import Codec
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.layers.blocks import ResidualBlock
 from nicodec.training.budget import Budget
@@ -20,27 +22,28 @@ INPUT_MARGIN, OUTPUT_MARGIN = 2.0, 4.0
 """Bounds over the size that only `SHARE` of the values exceed."""
 
 
-def are_bounded(codec: LatentCodec) -> bool:
+def are_bounded(codec: Codec) -> bool:
     """Whether all residual blocks have bounds."""
     blocks = [module for module in codec.modules() if isinstance(module, ResidualBlock)]
     return all(bool(torch.isfinite(block.input_bound).all()) for block in blocks)
 
 
 @torch.no_grad()
-def set_bounds(codec: LatentCodec, pictures: Pictures, budget: Budget, crop: int) -> None:
+def set_bounds(
+    codec: Codec, code: Callable[[Tensor, Tensor], object], pictures: Pictures, budget: Budget, crop: int
+) -> None:
     """Set `input_bound` and `output_bound` of every residual block of `codec`.
 
     Args:
-        codec: trained, in evaluation mode; its bounds are lifted while it is watched.
+        codec: trained, in evaluation mode; it is watched with the bounds that it has: one that was trained with some
+            may grow without end when they are lifted.
+        code: runs its blocks on pictures (B, 3, H, W) at qualities (B,).
         pictures: that the branches are to serve as they are.
         budget: what it may take, though `CROPS_LEAST` crops are seen; each is coded at a random quality.
         crop: their side in pixels.
 
     """
     blocks = [module for module in codec.modules() if isinstance(module, ResidualBlock)]
-    for block in blocks:
-        block.input_bound.fill_(torch.inf)
-        block.output_bound.fill_(torch.inf)
     inputs, outputs = ({block: _Largest() for block in blocks} for _ in range(2))
 
     def watch(block: ResidualBlock, args: tuple[Tensor, Tensor], result: Tensor) -> None:
@@ -53,7 +56,7 @@ def set_bounds(codec: LatentCodec, pictures: Pictures, budget: Budget, crop: int
         if number >= CROPS_LEAST and budget.share() >= 1:
             break
         budget.steps += 1
-        codec(pictures.batch(1, crop), torch.randint(QUALITY_STEPS + 1, (1,), device=device))
+        code(pictures.batch(1, crop), torch.randint(QUALITY_STEPS + 1, (1,), device=device))
     for handle in handles:
         handle.remove()
     for block in blocks:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,16 +14,16 @@ from torch import Tensor, nn
 
 from nicodec.codecs.codes import CodesCodec
 from nicodec.codecs.codes_network import CodeNetwork, Level
-from nicodec.entropy.frequencies import nearest_anchor
 from nicodec.errors import InputError
-from nicodec.exact.anchors import ANCHORS, QUALITY_STEPS
-from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.perceptual.discriminator import PatchDiscriminator, augmented, hinge
 from nicodec.perceptual.distances import feature_distance, wasserstein_distortion
 from nicodec.perceptual.networks import FeatureNetwork, NoNetworkError, vgg16
 from nicodec.quantize.base import to_rows
+from nicodec.training.bounds import set_bounds
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures, PictureSettings
+from nicodec.training.index_prior import counted, fit_prior, prior_bits
 from nicodec.training.loss import drawn_qualities
 from nicodec.training.objective import DataSettings, Objective
 from nicodec.training.preview import preview_pictures
@@ -45,6 +44,13 @@ PREVIEWED = (0, 20, 40, 80, 120, 200)
 
 LOOKED_AT = 8
 """Held-out pictures that are."""
+
+BOUND_CROPS = 120
+"""From which bounds of residual blocks are set when training goes on from weights."""
+
+SHIFTED = 16
+"""Pixels of a crop's sides that a random part of it leaves out, which is compared by features: no phase of the
+decoder's squares meets the same phase of a feature network's pooling at every step."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ class CodesSettings:
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
     discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
-    discriminator_warmup: int = setting(300, help="Steps in which it learns before it counts.", least=0)
+    discriminator_warmup: float = setting(
+        0.25, help="Share of the stages with a discriminator in which it learns before it counts.", least=0, most=0.9
+    )
     prefix_share: float = setting(
         0.0, help="Share of crops that are made of a random first part of the packets.", least=0, most=1
     )
@@ -91,8 +99,27 @@ class CodesSettings:
         0.25, help="Share of steps whose prior knows a random part, as of a damaged file.", least=0, most=1
     )
 
+    bound_share: float = setting(
+        0.01, help="Share of the budget for the bounds of residual blocks.", least=0, most=0.4
+    )
+    prior_share: float = setting(
+        0.1, help="Share of it for fitting the indices' prior to what is sent.", least=0, most=0.5
+    )
+    prior_crop: int = setting(256, help="Side in pixels of the crops that it is fitted to.", least=64)
+    prior_fit_rate: float = setting(2e-3, help="AdamW's, of that fit.", least=0)
+
     def __post_init__(self) -> None:
         check_stages(self.stages)
+
+    def discriminated_from(self) -> float:
+        """The share of the training from which the discriminator counts; 1 where there is none."""
+        starts = [0.0, *(stage.until for stage in self.stages)]
+        of_stages = zip(starts, self.stages, strict=False)
+        spans = [(start, stage.until) for start, stage in of_stages if stage.adversarial_weight]
+        if not spans:
+            return 1.0
+        first, last = spans[0][0], spans[-1][1]
+        return first + self.discriminator_warmup * (last - first)
 
 
 class _Learner(nn.Module):
@@ -114,7 +141,7 @@ class _Learner(nn.Module):
         network, config = self.network, self.network.config
         if decoder_only:
             none = torch.zeros(len(x), device=x.device)
-            return network.synthesise(self._decoded(x, quality), quality), none, none
+            return network.synthesise(_sent(network, x, quality), quality), none, none
         y = network.analyse(x, quality)
         qualities = quality.tolist()
         shown = torch.tensor([self._shown(half_steps) for half_steps in qualities], device=x.device)
@@ -122,10 +149,9 @@ class _Learner(nn.Module):
         bits = torch.zeros(len(x), device=x.device)
         indices: list[Tensor] = []
         for number, level in enumerate(network.each_level()):
-            first = sum(config.levels(half_steps) <= number for half_steps in qualities)
-            if first == len(x):
-                break
-            own = slice(first, None)
+            reach = torch.tensor([config.levels(half_steps) > number for half_steps in qualities], device=x.device)
+            first = min(int((~reach).sum()), len(x) - 1)  # one sees it at least: workers wait for each other here
+            own, reached = slice(first, None), reach[first:]
             features = level.features(left[own])
             chosen = level.choose(features, qualities[own], config)
             values = level.values(chosen)
@@ -134,9 +160,10 @@ class _Learner(nn.Module):
             seen = found * (shown[own] > number)[:, None, None, None]
             total = total + F.pad(seen, (0, 0, 0, 0, 0, 0, first, 0))
             left = left - F.pad(found.detach(), (0, 0, 0, 0, 0, 0, first, 0))
-            _note_use(level, chosen, qualities[own])
+            level.frequencies.note(counted(level, chosen[reached], quality[own][reached].tolist()))
             indices = [each[len(each) - len(chosen) :] for each in indices]
-            bits = bits + F.pad(self._prior_bits(level, chosen, indices, quality[own]), (first, 0))
+            cost = prior_bits(network, level, chosen, indices, quality[own], self._lost_share)
+            bits = bits + F.pad(cost * reached, (first, 0))
             indices.append(chosen)
         slope = _held(y, network.each_level())
         return network.synthesise(total + (slope - slope.detach()), quality), _share_left(y, left), bits
@@ -146,33 +173,19 @@ class _Learner(nn.Module):
         ends = self.network.config.ends(half_steps)
         return ends[int(torch.randint(len(ends), ()))] if torch.rand(()) < self._prefix_share else ends[-1]
 
-    def _decoded(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Latents as a decoder has them."""
-        network = self.network
-        with torch.no_grad():
-            y = network.analyse(x, quality)
-            indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
-        return torch.cat([network.latents(own) for own in indices])
 
-    def _prior_bits(self, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor) -> Tensor:
-        """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left."""
-        grid, context, device = (chosen.shape[1], chosen.shape[2]), level.context, chosen.device
-        if torch.rand(()) < self._lost_share:
-            known = torch.rand(1, *grid, device=device) < torch.rand((), device=device)
-            asked = ~known[0]
-        else:
-            number = int(torch.randint(len(PASSES), ()))
-            order = pass_of(grid, device)
-            known, asked = (order < number)[None], order == number
-        places = torch.nonzero(asked.flatten())[:, 0]
-        if not len(places):
-            places = torch.zeros(1, dtype=torch.int64, device=device)
-        parents = self.network.parents(before)
-        at = context.at(quality)
-        activations = at.activations(context.embedded(chosen), known, parents).flatten(2)
-        logits = at.logits(activations[:, :, None, places])[:, :, 0]
-        cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
-        return cost * (grid[0] * grid[1] / math.log(2))
+@torch.no_grad()
+def _coded(network: CodeNetwork, x: Tensor, quality: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) as they are decoded."""
+    return network.synthesise(_sent(network, x, quality), quality)
+
+
+@torch.no_grad()
+def _sent(network: CodeNetwork, x: Tensor, quality: Tensor) -> Tensor:
+    """Latents of pictures as a decoder has them."""
+    y = network.analyse(x, quality)
+    indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
+    return torch.cat([network.latents(own) for own in indices])
 
 
 def _share_left(y: Tensor, left: Tensor) -> Tensor:
@@ -195,14 +208,6 @@ def _held(y: Tensor, levels: Iterable[Level]) -> Tensor:
     return y - left
 
 
-@torch.no_grad()
-def _note_use(level: Level, chosen: Tensor, qualities: Sequence[int]) -> None:
-    counts = torch.zeros(ANCHORS, level.codes, device=chosen.device)
-    for one, half_steps in zip(chosen, qualities, strict=True):
-        counts[nearest_anchor(half_steps)] += torch.bincount(one.flatten(), minlength=level.codes)
-    level.frequencies.note(counts)
-
-
 class CodesObjective(Objective[CodesCodec, Pictures]):
     """Trains transforms, codebooks and prior; qualities are drawn anew for each crop.
 
@@ -218,11 +223,11 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         if not isinstance(codec, CodesCodec):
             raise InputError(f"{type(codec).__name__} has no codebooks; codes cannot train it")
         super().__init__(codec, settings, source, workers)
-        source.need_crops((settings.start_crop, *(stage.crop for stage in settings.stages)), codec.alignment)
+        sides = (settings.start_crop, settings.prior_crop, *(stage.crop for stage in settings.stages))
+        source.need_crops(sides, codec.alignment)
         prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
         self._steps = Steps(codec, settings, settings.stages, apart=prior, rate_apart=settings.prior_rate)
         self._discriminator = PatchDiscriminator().to(workers.device)
-        self._discriminated = 0
         self._judge = torch.optim.AdamW(
             self._discriminator.parameters(), lr=settings.discriminator_rate, betas=(0.5, 0.9)
         )
@@ -255,8 +260,11 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         if initialised:
             for level in network.each_level():
                 level.quantiser.restart()
-            return
-        if settings.transforms:
+            self._set_bounds(self.codec, Budget(steps=BOUND_CROPS))
+            self.codec.train()
+            if all(level.basis.any() for level in network.each_level()):
+                return
+        elif settings.transforms:
             other = load_codec(find_model(settings.transforms), self.workers.device)
             taken = network.take_transforms(other, settings.lowest, settings.highest)
             if not taken:
@@ -306,7 +314,9 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         loss = x.new_zeros(())
         if self._features is not None and stage.compares_features:
             few = torch.randperm(len(x))[: stage.feature_crops]
-            a, b = x[few], x_hat[few].clamp(0, 1)
+            down, right = torch.randint(SHIFTED, (2,)).tolist()
+            side = x.shape[2] - SHIFTED
+            a, b = (each[few, :, down : down + side, right : right + side] for each in (x, x_hat.clamp(0, 1)))
             if stage.feature_weight:
                 loss = loss + stage.feature_weight * feature_distance(self._features, a, b).mean()
             if stage.wasserstein_weight:
@@ -317,16 +327,39 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             seen = self._discriminating(torch.cat([real, fake.detach()]))
             hinge(*seen.chunk(2)).backward()  # type: ignore[no-untyped-call]
             self._judge.step()
-            self._discriminated += 1
-            if self._discriminated > self.settings.discriminator_warmup:
+            if self._steps.share >= self.settings.discriminated_from():
                 self._discriminator.requires_grad_(False)
                 loss = loss - stage.adversarial_weight * self._discriminator(fake).mean()
                 self._discriminator.requires_grad_(True)
         return loss
 
+    def end_share(self) -> float:
+        """See `Objective.end_share`."""
+        return self.settings.bound_share + self.settings.prior_share
+
     def finish(self, budget: Budget) -> CodesCodec:
         """See `Objective.finish`."""
-        return self._steps.averaged()
+        settings, codec, whole = self.settings, self._steps.averaged(), max(self.end_share(), 1e-9)
+        last = settings.stages[-1]
+        if settings.bound_share:
+            self._set_bounds(codec, budget.part(settings.bound_share / whole))
+        if settings.prior_share:
+            steps = fit_prior(
+                codec,
+                self.source,
+                budget.part(settings.prior_share / whole),
+                batch=last.batch,
+                crop=settings.prior_crop,
+                rate=settings.prior_fit_rate,
+                lost_share=settings.lost_share,
+            )
+            self.workers.say(f"fitted the prior of the indices in {steps} steps")
+        codec.to_integers()
+        return codec.eval()
+
+    def _set_bounds(self, codec: CodesCodec, budget: Budget) -> None:
+        codec.eval()
+        set_bounds(codec, partial(_coded, codec.network), self.source, budget, self.settings.stages[-1].crop)
 
     @torch.no_grad()
     def preview(self, finished: CodesCodec | None, budget: Budget) -> list[dict[str, float]]:
@@ -355,7 +388,6 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             **self._steps.state_dict(),
             "discriminator": self._discriminator.state_dict(),
             "judge": self._judge.state_dict(),
-            "discriminated": self._discriminated,
             "shares": [level.frequencies.shares for level in self.codec.network.each_level()],
         }
 
@@ -367,4 +399,3 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             level.quantiser.restart()
         self._discriminator.load_state_dict(state["discriminator"])
         self._judge.load_state_dict(state["judge"])
-        self._discriminated = state["discriminated"]

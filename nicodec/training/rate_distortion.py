@@ -155,7 +155,7 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
         whole = max(self.end_share(), 1e-9)
         last = settings.stages[-1]
         if settings.bound_share and not are_bounded(codec):
-            set_bounds(codec, self.source, budget.part(settings.bound_share / whole), last.crop)
+            set_bounds(codec, codec, self.source, budget.part(settings.bound_share / whole), last.crop)
         if settings.scale_share:
             steps = learn_scales(
                 codec,

@@ -147,7 +147,7 @@ def load_initial(codec: Codec, name: str, init: str | Path) -> None:
     if about.get("codec") != name:
         raise InputError(f"--init {init}: weights of {about.get('codec')!r}, and the recipe trains {name!r}")
     try:
-        codec.load_exported(tensors)
+        codec.load_initial(tensors)
     except (ValueError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(

@@ -28,7 +28,7 @@ def test_bounds_cover_what_was_seen() -> None:
     assert not are_bounded(codec)
     quality = torch.tensor([100])
     before = codec(crops.batch(1, 64), quality)[0]
-    set_bounds(codec, crops, Budget(steps=5), 64)
+    set_bounds(codec, codec, crops, Budget(steps=5), 64)
     assert are_bounded(codec)
     torch.testing.assert_close(codec(crops.batch(1, 64), quality)[0], before, atol=2e-2, rtol=0)
     rows, columns = torch.arange(64)[:, None], torch.arange(64)

@@ -1,0 +1,130 @@
+"""The prior of indices: what it costs in training, and its fit to what a trained encoder sends, at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nicodec.codecs.codes import CodesCodec
+from nicodec.codecs.codes_network import CodeNetwork, Level
+from nicodec.entropy.frequencies import nearest_anchor
+from nicodec.exact.anchors import ANCHORS
+from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.training.budget import Budget
+from nicodec.training.data import Pictures
+from nicodec.training.loss import drawn_qualities
+from nicodec.training.optimisers import build_average, build_schedulers, rate_factor
+
+WARMUP_STEPS, DECAY = 20, 0.99
+"""Of the fit's rate (it falls from the first step on), and the decay of the average of what is fitted."""
+
+DRAWS = 3
+"""Passes, or losses, that a step of the fit draws for each crop: to analyse it takes longer."""
+
+BELIEVED = 5000.0
+"""Choices near each anchor that the frequencies of the training count as."""
+
+
+def prior_bits(
+    network: CodeNetwork, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor, lost_share: float
+) -> Tensor:
+    """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left.
+
+    Args:
+        network: of the level; contexts in training mode.
+        level: whose indices they are.
+        chosen: the indices (B, H, W).
+        before: those of the levels before.
+        quality: (B,) half steps.
+        lost_share: how often it is a loss.
+
+    """
+    grid, context, device = (chosen.shape[1], chosen.shape[2]), level.context, chosen.device
+    if torch.rand(()) < lost_share:
+        known = torch.rand(1, *grid, device=device) < torch.rand((), device=device)
+        asked = ~known[0]
+    else:
+        number = int(torch.randint(len(PASSES), ()))
+        order = pass_of(grid, device)
+        known, asked = (order < number)[None], order == number
+    places = torch.nonzero(asked.flatten())[:, 0]
+    if not len(places):
+        places = torch.zeros(1, dtype=torch.int64, device=device)
+    at = context.at(quality)
+    activations = at.activations(context.embedded(chosen), known, network.parents(before)).flatten(2)
+    logits = at.logits(activations[:, :, None, places])[:, :, 0]
+    cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
+    return cost * (grid[0] * grid[1] / math.log(2))
+
+
+def counted(level: Level, chosen: Tensor, qualities: Sequence[int]) -> Tensor:
+    """How often each index was chosen near each anchor, (ANCHORS, K), of indices (B, H, W)."""
+    counts = torch.zeros(ANCHORS, level.codes, device=chosen.device)
+    for one, half_steps in zip(chosen, qualities, strict=True):
+        counts[nearest_anchor(half_steps)] += torch.bincount(one.flatten(), minlength=level.codes)
+    return counts
+
+
+def fit_prior(
+    codec: CodesCodec, pictures: Pictures, budget: Budget, *, batch: int, crop: int, rate: float, lost_share: float
+) -> int:
+    """Count frequencies and train the contexts on the indices that the encoder sends, and nothing else.
+
+    Args:
+        codec: trained, in evaluation mode; it is left so, its integers derived.
+        pictures: of the training.
+        budget: what it may take.
+        batch: crops a step.
+        crop: their side in pixels.
+        rate: AdamW's.
+        lost_share: see `prior_bits`.
+
+    Returns:
+        The number of steps.
+
+    """
+    network, spent = codec.network, 0.0
+    levels = list(network.each_level())
+    trained = [parameter for level in levels for parameter in level.context.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
+    counts = [level.frequencies.shares * BELIEVED for level in levels]
+
+    def factor(step: int) -> float:
+        return rate_factor(spent, step, warmup_steps=WARMUP_STEPS, decay_from=0.0)
+
+    (scheduler,) = build_schedulers([optimiser], factor)
+    parameters = nn.ParameterList(trained)
+    average = build_average(parameters, DECAY)
+    for level in levels:
+        level.context.train()
+    for share in budget:
+        spent = share
+        x, quality = pictures.batch(batch, crop), drawn_qualities(batch).to(trained[0].device)
+        with torch.no_grad():
+            y = network.analyse(x, quality)
+            indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
+        bits = torch.zeros((), device=y.device)
+        for number, level in enumerate(levels):
+            own = slice(sum(len(each) <= number for each in indices), None)
+            if not indices[own]:
+                break
+            *before, chosen = (torch.cat([each[n] for each in indices[own]]) for n in range(number + 1))
+            counts[number] += counted(level, chosen, quality[own].tolist())
+            level.frequencies.shares.copy_(counts[number] / counts[number].sum(1, keepdim=True))
+            for _ in range(DRAWS):
+                bits = bits + prior_bits(network, level, chosen, before, quality[own], lost_share).sum()
+        optimiser.zero_grad(set_to_none=True)
+        (bits / (DRAWS * batch * crop * crop)).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        scheduler.step()
+        average.update_parameters(parameters)
+    with torch.no_grad():
+        for parameter, mean in zip(trained, average.module.parameters(), strict=True):
+            parameter.copy_(mean)
+    codec.eval()
+    codec.to_integers()
+    return budget.steps
