@@ -10,7 +10,7 @@ the mean stands in), scales by integer networks that see symbols alone. What is 
 
 A slice has all elements whose scale, as it is predicted from the slices before and from the passes before in the
 same slice, is at least the slice's threshold; in four passes, as hyperprior's. Symbols of large scales are coded in
-two parts: the nearest multiple of three in their slice, the rest in a refinement of its own that comes before slices
+two parts: the nearest multiple of three in their slice, the rest in slices of second parts, which come before those
 of small scales. So early levels hold what lowers the error most for its bits.
 Sources: QRes-VAE and QARV, Duan et al. 2023; elements by falling scale, Presta et al. 2023 and others; ternary
 refinement, DPICT, Lee et al. 2022.
@@ -38,6 +38,19 @@ from nicodec.codecs.hvae_network import (
     TopPrior,
     enlarged,
 )
+from nicodec.codecs.hvae_plan import (
+    ALL_SECOND,
+    LAST,
+    PARTS,
+    POSITIONS,
+    REFINED_AT,
+    REFINED_FROM,
+    REFINED_TO,
+    Costs,
+    Look,
+    corrected,
+    plan,
+)
 from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
 from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig
 from nicodec.codecs.latent import EFFORT_THOROUGH, LatentCodec, LatentOptions
@@ -51,34 +64,19 @@ from nicodec.entropy.coder import (
     Stream,
 )
 from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
-from nicodec.entropy.tables import SCALE_STEP, SCALES
+from nicodec.entropy.tables import SCALE_STEP
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.quality import QualityTable
 
-PARTS, POSITIONS = 16, 16 * SCALES
-"""Thresholds count in parts of a scale; so many there are."""
-
-REFINED_FROM, REFINED_TO = 13 * PARTS, 16 * PARTS - 1
-"""Thresholds (scales 0.54 to 0.79) of a slice after which second parts come: a digit is worth about as much there."""
-
 HIGH_BELOW = 24 * PARTS
 """Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
 
-LAST = PARTS
-"""Threshold of the last slice: all that is left, of which scale 0 is not coded."""
-
-PREFIX_SHARE = 0.33
-"""Of training crops, those that are drawn from a prefix of the levels."""
-
-SHARES = (0.098, 0.247, 0.505, 0.745)
-"""Of a file's bits, after which slices end by a first look that finds them a little too large: just before a tenth
-and the quarters, at which one may want to cut it."""
-
-SMALL, SMALL_SHARE = 6000.0, 0.5
-"""Bytes; smaller files have one such share."""
+PREFIX_SHARE, CUT_AT = 0.4, (0.1, 0.1, 0.4, 0.4)
+"""Of training crops, those that are drawn from a prefix of the levels; and of these those that end with the level of
+1/64, with that of 1/32, with a slice, and with second parts."""
 
 QUALITY_FROM, HALF_STEPS_A_SCALE = 16 * PARTS, 9
 """A prefix that lacks scales below one from so many on is like a whole file of so much less quality."""
@@ -192,7 +190,8 @@ class Hvae(LatentCodec):
             y: latents (B, latents, H/16, W/16) when encoding or training, None when decoding.
             size: H, W.
             quality: int64 (B,), half steps 0..200.
-            thresholds: of the slices when encoding, falling to LAST, each int64 (B, 1, 1, 1).
+            thresholds: of the slices when encoding, each int64 (B, 1, 1, 1): they fall to LAST; but after one of
+                REFINED_FROM to REFINED_TO come those of second parts, which fall to ALL_SECOND.
             watch: told of every pass's positions on the scale axis, symbols, and which elements are coded.
 
         """
@@ -233,7 +232,8 @@ class Hvae(LatentCodec):
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
         y = None if x is None else self.base.analyse(x, quality)
-        thresholds = None if x is None else [_everywhere(each, quality) for each in (30 * PARTS, REFINED_TO, LAST)]
+        usual = (30 * PARTS, REFINED_AT, ALL_SECOND, LAST)
+        thresholds = None if x is None else [_everywhere(each, quality) for each in usual]
         *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
         return last.latents()
 
@@ -256,23 +256,27 @@ class Hvae(LatentCodec):
     def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """See `LatentCodec.forward`. In training some crops are drawn from a prefix of their levels.
 
-        Those teach the synthesis, and it alone, what prefixes look like: what lies in a level is decided by whole
-        files. Their error's gradient is weighted as that of a file which is about as good.
+        Those teach the synthesis what prefixes look like, and the means what is missing in them; what lies in a
+        level is decided by whole files. Their error's gradient is weighted as that of a file which is about as good.
         """
         if not self.training:
             return super().forward(x, quality)
         size = (x.shape[2], x.shape[3])
         cut = torch.rand(len(x), device=x.device) < PREFIX_SHARE
-        cut_at = torch.randint(4, (len(x),), device=x.device)  # top, middle, a slice, its refinement
-        threshold = torch.randint(8 * PARTS, 44 * PARTS, (len(x), 1, 1, 1), device=x.device)
+        cut_at = torch.multinomial(torch.tensor(CUT_AT), len(x), replacement=True).to(x.device)
+        late = (cut_at == len(CUT_AT) - 1)[:, None, None, None]
+        threshold = torch.where(late, _drawn(8 * PARTS, REFINED_TO, x), _drawn(REFINED_FROM, 42 * PARTS, x))
         y = self.base.analyse(x, quality)
         coder = RateEstimator(noise=True)
-        thresholds = [threshold, torch.full_like(threshold, LAST)]
+        thresholds = [threshold, *(torch.full_like(threshold, each) for each in (ALL_SECOND, LAST))]
         latents, qualities = y, quality
         for number, depth in enumerate(self.code_levels(lambda: coder, y, size, quality, thresholds)):
             here = ~cut if depth.whole else cut & (cut_at == number)
+            if not here.any():
+                continue
             found = depth.latents()
-            latents = torch.where(here[:, None, None, None], found if depth.whole else found.detach(), latents)
+            coarse = number < 2
+            latents = torch.where(here[:, None, None, None], found.detach() if coarse else found, latents)
             qualities = torch.where(here, depth.quality, qualities)
         x_hat = self.synthesise(latents, qualities)
         share = (self.rate_weight(qualities) / self.rate_weight(quality))[:, None, None, None]
@@ -351,7 +355,21 @@ class Hvae(LatentCodec):
     def _encode_one(self, x: Tensor, quality: Tensor, options: HvaeOptions) -> tuple[Stream, ...]:
         size, thorough = (x.shape[2], x.shape[3]), options.effort >= EFFORT_THOROUGH
         y = self.base.analyse(x, quality)
-        thresholds = self._thresholds(y, size, quality, options.slices)
+        costs = self._look(y, size, quality)
+        thresholds = plan(costs, options.slices)
+        writers, last = self._write(y, size, quality, thresholds, thorough)
+        if thorough:
+            sizes = [len(writer.finish().data) for writer in writers]
+            better = corrected(costs, options.slices, thresholds, sizes)
+            if better != thresholds:
+                writers, last = self._write(y, size, quality, better, thorough)
+        self.code_filters([writers[-1]], x, last.latents(), quality, fit=thorough)
+        return tuple(writer.finish() for writer in writers)
+
+    def _write(
+        self, y: Tensor, size: tuple[int, int], quality: Tensor, thresholds: Sequence[int], thorough: bool
+    ) -> tuple[list[PictureWriter], Depth]:
+        """Write a picture's levels with slices of these thresholds."""
         writers: list[PictureWriter] = []
 
         def next_coder() -> Coder:
@@ -359,43 +377,14 @@ class Hvae(LatentCodec):
             return LeastCost(writers[-1]) if thorough else writers[-1]
 
         *_, last = self.code_levels(next_coder, y, size, quality, [_everywhere(each, quality) for each in thresholds])
-        self.code_filters([writers[-1]], x, last.latents(), quality, fit=thorough)
-        return tuple(writer.finish() for writer in writers)
+        return writers, last
 
     @torch.no_grad()
-    def _thresholds(self, y: Tensor, size: tuple[int, int], quality: Tensor, slices: int | None) -> list[int]:
-        """Thresholds of slices that hold the shares of the bits that they should, by a first look."""
-        in_all, in_first = torch.zeros(2, POSITIONS, dtype=torch.float64)  # bits of symbols, and of their first parts
-        estimator = RateEstimator(noise=False)
-
-        def look(positions: Tensor, symbols: Tensor, coded: Tensor) -> None:
-            positions, symbols = positions[coded], symbols[coded]
-            indices = positions // PARTS
-            split = indices >= SPLIT_FROM
-            first = torch.where(split, symbols / SPLIT_RATIO, symbols).round()
-            lowered = torch.where(split, indices - SPLIT_STEPS, indices)
-            in_all.index_add_(0, positions.cpu(), ScaleMixture(indices).bits(symbols).double().cpu())
-            in_first.index_add_(0, positions.cpu(), ScaleMixture(lowered).bits(first).double().cpu())
-
-        *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look)
-        whole = float(estimator.bits)
-        above = in_first.flip(0).cumsum(0).flip(0) + (whole - float(in_all.sum()))  # of positions from each on
-        above[: REFINED_TO + 1] += float((in_all - in_first).sum())
-        if slices is not None:
-            shares = [(n + 1) / slices for n in range(slices - 1)]
-        else:
-            shares = [SMALL_SHARE] if whole < 8 * SMALL else list(SHARES)
-        found: list[int] = []
-        for share in shares:
-            fitting = torch.nonzero(above <= share * whole)
-            threshold = max(int(fitting.min()), LAST + 1) if len(fitting) else POSITIONS
-            if found and found[-1] > REFINED_TO:
-                threshold = max(threshold, REFINED_FROM)
-            if threshold < (found[-1] if found else POSITIONS):
-                found.append(threshold)
-        if found and found[-1] > REFINED_TO:
-            found.append(REFINED_TO)
-        return [*found, LAST]
+    def _look(self, y: Tensor, size: tuple[int, int], quality: Tensor) -> Costs:
+        """What the picture's symbols cost, in a single slice."""
+        look, estimator = Look(), RateEstimator(noise=False)
+        *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look.add)
+        return look.costs(float(estimator.bits))
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `PictureCodec.decode`."""
@@ -459,8 +448,8 @@ class _Slices:
         low, high = pass_channels(c.latents, c.split)[1][0], pass_channels(c.latents, c.split)[2][0]
         nothing = torch.zeros(self.shape, dtype=torch.float32, device=quality.device)
         # Of the channels below `split`, and of the others: decoded values and symbols, zero where unknown; which are
-        # known, which await their second part, and the scales that those had; and the values with means for what is
-        # missing, in deviations.
+        # known, which await their second part, and the scales and positions that those had; and the values with
+        # means for what is missing, in deviations.
         self.own = [low, high]
         self.values = [nothing[:, each] for each in self.own]
         self.symbols = [nothing[:, each] for each in self.own]
@@ -468,41 +457,70 @@ class _Slices:
         self.split = [torch.zeros_like(each, dtype=torch.bool) for each in self.values]
         kind = torch.float32 if self.training else torch.int64
         self.indices = [torch.zeros_like(each, dtype=kind) for each in self.values]
+        self.positions = [torch.zeros_like(each) for each in self.indices]
         self.filled: list[Tensor] = []
-        self.refined = False
+        self.second_parts = self.refined = False  # whether a slice of them is next, and whether they are done
         self.passes = list(passes(self.shape, c.split, quality.device))
         self.mean_features = self.scale_features = self.seen_features = nothing
 
     def walk(self) -> Iterator[Depth]:
         """See `Hvae.code_levels`."""
         base = self.codec.base
-        threshold = self._next_threshold(None)
+        threshold = self._next_threshold()
         z_hat = self._hyper_latents()
         self.mean_features = base.mean_hyper(z_hat, self.quality)
         self.scale_features = base.scale_hyper(signed_features(z_hat, self.training), self.quality)
+        first = threshold  # of the last slice that is not of second parts
         while True:
-            if bool((threshold < REFINED_FROM).all()):
-                self.refined = True  # or there is nothing to refine
-            self._slice(threshold)
+            if self.second_parts:
+                self._refine(threshold)
+            else:
+                first = threshold
+                if not self.training and bool((threshold < REFINED_FROM).all()):
+                    self.refined = True  # or there is nothing to refine
+                self._slice(threshold)
             if bool((threshold <= LAST).all()):
                 yield Depth(self._latents, self.quality, whole=True)
                 return
-            yield Depth(self._latents, self._quality_at(threshold))
-            if self.training or (not self.refined and bool((threshold <= REFINED_TO).all())):
-                if not self._goes_on():
-                    return
-                self._refine()
-                yield Depth(self._latents, self._quality_at(threshold))
+            yield Depth(self._known_latents, self._quality_at(first))
             if not self._goes_on():
                 return
-            threshold = self._next_threshold(threshold)
+            threshold = self._next_threshold(*self._turn(first, threshold))
+
+    def _turn(self, first: Tensor, threshold: Tensor) -> tuple[int, int]:
+        """Find out what comes next. Returns the least threshold that it can have, and one above the largest."""
+        if self.second_parts:
+            if not bool((threshold <= ALL_SECOND).all()):
+                return ALL_SECOND, int(threshold.max())
+            self.second_parts, self.refined = False, True
+        elif not self.refined and (self.training or bool((first <= REFINED_TO).all())):
+            self.second_parts = True
+            return ALL_SECOND, POSITIONS
+        largest = int(first.max())
+        return (0 if self.refined else REFINED_FROM), largest
 
     def _latents(self) -> Tensor:
-        """What is known, (B, latents, H/16, W/16), means where nothing is."""
-        if len(self.filled) == 1:
-            mean = self._mean(2, self.filled) * self.scale_out[:, self.own[1]]
-            return torch.cat([self.filled[0], mean], 1) * self.codec.base.deviation
+        """What is known when all is, (B, latents, H/16, W/16)."""
         return torch.cat(self.filled, 1) * self.codec.base.deviation
+
+    def _known_latents(self) -> Tensor:
+        """What is known, (B, latents, H/16, W/16); where nothing is, means of all that is.
+
+        In training no gradient goes into what is decoded.
+        """
+        self._see([value.detach() for value in self.values], self.mean_features.detach())
+        filled: list[Tensor] = []
+        for number, (own, where) in enumerate(self.passes):
+            kind = number // 2
+            mean = self._mean(number, filled, self.predicted.detach())
+            found = torch.where(self.known[kind], self.values[kind].detach(), mean)
+            learn(filled, number, found * self.scale_out[:, own].detach() * where)
+        return torch.cat(filled, 1) * self.codec.base.deviation
+
+    def _see(self, values: Sequence[Tensor], features: Tensor) -> None:
+        """Set what means come from: hyper-latents' features, and values that are known."""
+        known = torch.cat(list(values), 1) * self.scale_out
+        self.seen_features = features + self.codec.more_for_means(known, self.near)
 
     def _goes_on(self) -> bool:
         """Take the next level's coder, if there is one."""
@@ -511,21 +529,19 @@ class _Slices:
             self.coder = coder
         return coder is not None
 
-    def _next_threshold(self, before: Tensor | None) -> Tensor:
+    def _next_threshold(self, least: int = 0, above: int = POSITIONS) -> Tensor:
         """Code a slice's threshold, int64 (B, 1, 1, 1).
 
         Raises:
-            CorruptError: it cannot follow the one before.
+            CorruptError: it is less than `least`, or not below `above`.
 
         """
         kind = torch.float32 if self.training else torch.int64
         logits = torch.zeros((self.shape[0], POSITIONS, 1, 1, 1), dtype=kind, device=self.quality.device)
         given = None if self.thresholds is None else next(self.thresholds).float()
         found = self.coder.code(given, Categorical(logits)).to(torch.int64)
-        if not self.training and before is not None:
-            skips = (before > REFINED_TO) & (found < REFINED_FROM)
-            if bool(((found >= before) | skips).any()):
-                raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
+        if not self.training and bool(((found < least) | (found >= above)).any()):
+            raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
         return found.clamp(min=LAST)
 
     def _quality_at(self, threshold: Tensor) -> Tensor:
@@ -545,8 +561,7 @@ class _Slices:
         """Code one slice."""
         codec, base, quality = self.codec, self.codec.base, self.quality
         whole, above = bool((threshold <= LAST).all()), bool((threshold >= HIGH_BELOW).all())
-        known = torch.cat(self.values, 1) * self.scale_out
-        self.seen_features = self.mean_features + codec.more_for_means(known, self.near)
+        self._see(self.values, self.mean_features)
         before = magnitude_features(torch.cat(self.symbols, 1), self.training)
         scale_features = codec.more_for_scales(self.scale_features, before, self.coarse, quality)
         self.filled, magnitudes = [], list[Tensor]()
@@ -556,7 +571,7 @@ class _Slices:
                 if above or number == LAST_PASS:
                     break
                 where = (threshold < HIGH_BELOW).expand_as(self.known[1])
-            mean = self._mean(number, self.filled)
+            mean = self._mean(number, self.filled, self.predicted)
             parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
             self._pass(kind, own, where, mean, parameters, threshold)
             now = torch.where(self.known[kind], self.values[kind], mean) * self.scale_out[:, own]
@@ -564,16 +579,16 @@ class _Slices:
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(self.symbols[kind] * where, self.training))
 
-    def _mean(self, number: int, y_hat: Sequence[Tensor]) -> Tensor:
-        """Means of a pass, of the groups before."""
+    def _mean(self, number: int, y_hat: Sequence[Tensor], predicted: Tensor) -> Tensor:
+        """Means of a pass, of the groups before, and of what the coarse levels say."""
         codec, own = self.codec, self.passes[number][0]
         mean: Tensor = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
         mean = mean * self.scale_in[:, own]
         if number >= len(codec.blend):
             return mean
-        pictured = self.predicted.shape[1]
+        pictured = predicted.shape[1]
         first = mean[:, :pictured]
-        first = first + codec.blend[number](self.quality) * (self.predicted - first)
+        first = first + codec.blend[number](self.quality) * (predicted - first)
         return torch.cat([first, mean[:, pictured:]], 1)
 
     def _pass(
@@ -589,8 +604,12 @@ class _Slices:
             split = here & (position >= PARTS * SPLIT_FROM) & (threshold >= REFINED_FROM)
             unit = torch.where(split, float(SPLIT_RATIO), 1.0)
             lowered = torch.where(split, index - SPLIT_STEPS, index)
-            found = self.coder.code(None if value is None else value / unit, ScaleMixture(lowered, here)) * unit
+            if value is not None:
+                # The whole symbol is chosen; its first part is what that is nearest to.
+                value = torch.where(split, self.coder.choose(value, ScaleMixture(index, split)), value) / unit
+            found = self.coder.code(value, ScaleMixture(lowered, here)) * unit
             self.indices[kind] = torch.where(split, index, self.indices[kind])
+            self.positions[kind] = torch.where(split, position, self.positions[kind])
             self.split[kind] = self.split[kind] | split
         else:
             found = self.coder.code(value, ScaleMixture(index, here))
@@ -600,22 +619,19 @@ class _Slices:
         self.values[kind] = self.values[kind] + found + mean * here
         self.known[kind] = self.known[kind] | here
 
-    def _refine(self) -> None:
-        """Code second parts."""
-        self.refined = not self.training
+    def _refine(self, threshold: Tensor) -> None:
+        """Code a slice of second parts."""
         for kind, own in enumerate(self.own):
-            split, symbols = self.split[kind], self.symbols[kind]
+            here, symbols = self.split[kind] & (self.positions[kind] >= threshold), self.symbols[kind]
             away = torch.where(symbols < 0, -1.0, 1.0)
-            magnitude = torch.where(split, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
+            magnitude = torch.where(here, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
             value = None
             if self.y is not None:
                 value = ((self.y[:, own] - self.values[kind]) * away).clamp(-1, 1)
-            found = self.coder.code(value, SecondPart(self.indices[kind], magnitude, split)) * away
+            found = self.coder.code(value, SecondPart(self.indices[kind], magnitude, here)) * away
             self.symbols[kind] = symbols + found
             self.values[kind] = self.values[kind] + found
-            self.split[kind] = torch.zeros_like(split)
-            if kind < len(self.filled):
-                self.filled[kind] = self.filled[kind] + found * self.scale_out[:, own]
+            self.split[kind] = self.split[kind] & ~here
 
 
 def _between(values: Tensor) -> Tensor:
@@ -624,6 +640,11 @@ def _between(values: Tensor) -> Tensor:
     below = place.floor().clamp(max=len(values) - 2).to(torch.int64)
     part = (place - below)[:, None]
     return values[below] * (1 - part) + values[below + 1] * part
+
+
+def _drawn(least: int, above: int, x: Tensor) -> Tensor:
+    """Random thresholds, each of a crop."""
+    return torch.randint(least, above, (len(x), 1, 1, 1), device=x.device)
 
 
 def _everywhere(threshold: int, quality: Tensor) -> Tensor:

@@ -57,6 +57,13 @@ class Coder(ABC):
 
         """
 
+    def choose(self, value: Tensor, prior: Prior) -> Tensor:
+        """Real numbers (B, C, H, W) as this coder would code them by such a prior: as they are, if it has no choice.
+
+        What codes symbols in parts asks it of the whole symbols.
+        """
+        return value
+
 
 class RateEstimator(Coder):
     """Adds up −log2 p instead of writing.
@@ -129,15 +136,18 @@ class LeastCost(Coder):
 
     def code(self, value: Tensor | None, prior: Prior) -> Tensor:
         """See `Coder.code`; value is needed."""
-        value = given(value, self)
+        return self._inner.code(self.choose(given(value, self), prior), prior)
+
+    def choose(self, value: Tensor, prior: Prior) -> Tensor:
+        """See `Coder.choose`; zero where the prior codes nothing."""
         coded = prior.coded()
         if coded is None or not isinstance(prior, ElementPrior):
-            return self._inner.code(least_cost_symbols(value, prior), prior)
+            return least_cost_symbols(value, prior)
         places = torch.nonzero(coded.expand(prior.shape).flatten()).flatten()  # few, mostly
         chosen = finite(value).contiguous().flatten()[places].view(1, 1, 1, -1)
         symbols = torch.zeros(prior.shape, dtype=torch.float32, device=value.device)
         symbols.view(-1)[places] = least_cost_symbols(chosen, prior.of_elements(places)).flatten()
-        return self._inner.code(symbols, prior)
+        return symbols
 
 
 class Within(Coder):

@@ -576,8 +576,8 @@ SPLIT_RATIO = 3
 SPLIT_STEPS = 9
 """Scales that the first part's lies below the whole symbol's: ln 3 in steps of the axis."""
 
-SPLIT_FROM = 24
-"""Symbols of smaller scales than this index's (2.1) are coded whole."""
+SPLIT_FROM = 21
+"""Symbols of smaller scales than this index's (1.5) are coded whole."""
 
 _SPLIT_MAGNITUDES = 5
 """Magnitudes of first parts that the second's tables tell apart; larger ones are as the last."""
@@ -588,9 +588,11 @@ def _second_parts() -> tuple[Table, ...]:
     """Tables of second parts, by scale from SPLIT_FROM on, then by magnitude: the whole symbols' own frequencies."""
     found = []
     for whole in latent_tables()[SPLIT_FROM:]:
+        beyond = np.ones(SPLIT_RATIO * _SPLIT_MAGNITUDES, dtype=np.int64)  # the table's end, of small scales
+        frequencies = np.concatenate([whole.frequencies[:-1], beyond])
         for magnitude in range(_SPLIT_MAGNITUDES):
             entries = whole.half_width + SPLIT_RATIO * magnitude + np.arange(-1, 2)
-            found.append(Table(1, normalise(np.append(whole.frequencies[entries], 1))))
+            found.append(Table(1, normalise(np.append(frequencies[entries], 1))))
     return tuple(found)
 
 
@@ -636,9 +638,10 @@ class SecondPart(_Indexed):
             costs = torch.from_numpy(_second_costs()).to(self.device)
             return costs[self._rows(), (x.round() + 1).clamp(-1, 3).long() % 4]
         middle, index = SPLIT_RATIO * self.magnitude.float(), self.index.float()
-        mass = sum(torch.exp2(-_MixtureBits.apply(middle + part, index)) for part in (-1, 0, 1))
+        each = torch.stack([_MixtureBits.apply(middle + part, index) for part in (-1, 0, 1)])
+        least = each.amin(0)  # that of what is far from zero is more than float32 has powers of two for
         bits: Tensor = _MixtureBits.apply(middle + x.float(), index)
-        return bits + torch.log2(torch.as_tensor(mass))
+        return bits - least + torch.log2(torch.exp2(least - each).sum(0))
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""

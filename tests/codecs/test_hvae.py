@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nicodec.codecs import build_codec
-from nicodec.codecs.hvae import LAST, POSITIONS, REFINED_FROM, REFINED_TO, Hvae, HvaeOptions
+from nicodec.codecs.hvae import Hvae, HvaeOptions
+from nicodec.codecs.hvae_plan import ALL_SECOND, LAST, POSITIONS, REFINED_FROM, REFINED_TO
 from nicodec.entropy.coder import PictureReader, PictureWriter, RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, ScaleMixture, SecondPart
 from nicodec.errors import CorruptError, NicodecError, SymbolMismatchError
@@ -82,13 +83,18 @@ def test_decoder_sees_the_encoders_symbols(
     above = falling.draw(st.sets(st.integers(REFINED_TO + 1, POSITIONS - 1), max_size=2))
     below = falling.draw(st.sets(st.integers(LAST + 1, REFINED_FROM - 1), max_size=1))
     refined = falling.draw(st.sets(st.integers(REFINED_FROM, REFINED_TO), min_size=bool(above), max_size=2))
-    thresholds = [torch.full((1, 1, 1, 1), each) for each in sorted(above | refined | below, reverse=True)]
-    thresholds.append(torch.full((1, 1, 1, 1), LAST))
+    parts = falling.draw(st.sets(st.integers(ALL_SECOND + 1, POSITIONS - 1), max_size=1))
+    found = sorted(above | refined, reverse=True)
+    if refined:
+        second = [*sorted(parts, reverse=True), ALL_SECOND]
+        place = 1 + next(n for n, each in enumerate(found) if each <= REFINED_TO)
+        found[place:place] = second
+    thresholds = [torch.full((1, 1, 1, 1), each) for each in (*found, *below, LAST)]
     encoder = Recorder(PictureWriter())
     y = codec.base.analyse(x, q)
     depths = [depth.latents() for depth in codec.code_levels(lambda: encoder, y, size, q, thresholds)]
     stream = encoder.inner.finish()
-    assert len(depths) == LEVELS_BEFORE_SLICES + len(thresholds) + bool(refined)
+    assert len(depths) == LEVELS_BEFORE_SLICES + len(thresholds)
     decoder = Recorder(PictureReader(stream))
     same = [depth.latents() for depth in codec.code_levels(lambda: decoder, None, size, q)]
     decoder.inner.finish()
@@ -191,7 +197,9 @@ def test_damage_is_told(codec: Hvae) -> None:
         decoded(codec, (*streams, streams[-1]), x, 160)
 
 
-@pytest.mark.parametrize("wrong", [(400, 400, 16), (480, 160, 16), (80, 150, 16)])
+@pytest.mark.parametrize(
+    "wrong", [(400, 400, 16), (480, 160, 16), (80, 150, 16), (250, 200, 16), (250, 500, 16), (250, 500, 510)]
+)
 def test_slices_out_of_order_are_refused(codec: Hvae, wrong: tuple[int, ...]) -> None:
     x, q, size = picture_tensor(64, 64, 1), torch.tensor([120]), (64, 64)
     writer = PictureWriter()
