@@ -303,7 +303,8 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
         raw = read_input(task)
     if task.source is not None:
         media.refuse_clip(task.source)
-    picture = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels)
+    picture, bytes_in = media.read_picture(raw, name=task.source_name, max_pixels=request.max_pixels), len(raw)
+    del raw
     if request.lossless and picture.pixels.itemsize > 1:
         raise InputError(
             f"{task.source_name}: has more than 8 bits a sample, which --lossless does not keep; convert it to "
@@ -325,7 +326,7 @@ def compress_task(task: Task, tell: Tell | None = None, *, request: Request) -> 
     )
     return Done(
         data=data,
-        bytes_in=len(raw),
+        bytes_in=bytes_in,
         bytes_out=len(data),
         nic_bytes=len(data),
         width=picture.width,

@@ -237,7 +237,6 @@ def decompress_task(
         OutputError: the format cannot hold the picture.
 
     """
-    import io
     import time
 
     from nicodec import container, media
@@ -261,10 +260,7 @@ def decompress_task(
     start = time.perf_counter()
     if scale is not None:
         draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
-    picture = model.decode_file(stored, limits, draw_size, crop, repair=repair)
     if format is None:
         format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
-    out = io.BytesIO()
-    media.save_picture(picture, out, format=format)
-    data = out.getvalue()
+    data = media.encode_picture(model.decode_file(stored, limits, draw_size, crop, repair=repair), format)
     return Done.of_picture(data, header, bytes_in=len(raw), nic_bytes=len(raw), start=start)

@@ -315,6 +315,7 @@ class Model:
                     lost.append(place)
                 else:
                     pixels[place.top : place.bottom, place.left : place.right] = _levels(x, stored.grey)
+                del x
         if lost:
             fill_smoothly(pixels, lost)
             places = ", ".join(

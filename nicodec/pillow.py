@@ -22,6 +22,7 @@ from PIL import Image, ImageFile
 import nicodec
 from nicodec import container, media
 from nicodec.errors import NicodecError, NotNicodecError
+from nicodec.media.picture import EXIF_START
 
 FORMAT = "NICODEC"
 FORMAT_ALIAS = "NIC"  # what programs that take a file's suffix for its format ask for
@@ -66,7 +67,7 @@ class NicodecImageFile(ImageFile.ImageFile):
         if stored.icc:
             self.info["icc_profile"] = stored.icc
         if stored.exif:
-            self.info["exif"] = b"Exif\0\0" + stored.exif
+            self.info["exif"] = EXIF_START + stored.exif
         if stored.xmp:
             self.info["xmp"] = stored.xmp
         self._data = data

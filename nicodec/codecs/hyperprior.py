@@ -232,7 +232,8 @@ class Hyperprior(TiledCodec):
     def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
         h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
         h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
-        h = self.fine_analysis(h, quality)
+        for block in self.fine_analysis:  # and not the stack: its caller would keep what goes in
+            h = block(h, quality)
         h = self.to_latents(F.pixel_unshuffle(h, 2))
         latents: Tensor = self.coarse_analysis(h, quality)
         return latents
@@ -248,8 +249,11 @@ class Hyperprior(TiledCodec):
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
-        h = self.from_fine(self.fine_synthesis(h, quality))
+        for block in self.fine_synthesis:  # as in `_analyse`
+            h = block(h, quality)
+        h = self.from_fine(h)
         x_hat = F.pixel_shuffle(h, 8).div_(PIXEL_GAIN).add_(PIXEL_MEAN)
+        del h
         return x_hat if self.adaptive_filter is None else self.adaptive_filter.of_batch(x_hat, filters)
 
     # Start of training

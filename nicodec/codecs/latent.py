@@ -155,7 +155,8 @@ class LatentCodec(PictureCodec):
                     return Replay(inner, self._refined(codec, seen, qualities, steps, watch))
                 return LeastCost(inner) if thorough else inner
 
-            write_planned(codec, coder, x[again], [plans[n] for n in again], quality[again], own, fit=thorough)
+            chosen = x if len(again) == len(x) else x[again]
+            write_planned(codec, coder, chosen, [plans[n] for n in again], quality[again], own, fit=thorough)
             for n, stream in zip(again, coder.finish(), strict=True):
                 streams[n] = stream
         return [(stream,) for stream in streams if stream is not None]

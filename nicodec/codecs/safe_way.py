@@ -224,7 +224,8 @@ def write_planned(
     places = [n for n, plan in enumerate(plans) if not plan.areas.cover_all]
     if not places:
         return found
-    part, seen, qualities = coder.part(places), torch.cat([plans[n].x for n in places]), quality[places]
+    part, qualities = coder.part(places), quality[places]
+    seen = plans[places[0]].x if len(places) == 1 else torch.cat([plans[n].x for n in places])
     latents = codec.code_latents(own(part, seen, qualities), seen, size, qualities)
     filters = codec.code_filters(part.pictures, seen, latents, qualities, fit=fit)
     for number, place in enumerate(places):

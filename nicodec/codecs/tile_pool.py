@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import torch
 
+from nicodec.memory import release_freed_memory
 from nicodec.threads import TILES_AT_ONCE, tiles_asked
 
 Item = TypeVar("Item")
@@ -68,6 +69,7 @@ class TilePool:
         self._type = torch.get_autocast_dtype(device.type)
 
     def __enter__(self) -> TilePool:
+        release_freed_memory()
         if self._pools:
             _one_thread_each.enter()
             self._executor = ThreadPoolExecutor(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -132,11 +132,15 @@ class TiledCodec(LatentCodec):
         margin, whole = LATENT_SIDE * self.reach[1], Window.whole(size)
         # Of every tile that is wanted: what is shown, in whole latents, and the tiles around that it depends on.
         shown = {number: tiles[number].common(window) for number in tiles.meeting(window)}
-        needed = {
-            number: tiles.meeting(part.in_units(LATENT_SIDE).times(LATENT_SIDE).grown(margin, whole))
+        around = {
+            number: part.in_units(LATENT_SIDE).times(LATENT_SIDE).grown(margin, whole)
             for number, part in shown.items()
         }
-        last_use = {near: number for number, others in needed.items() for near in others}
+        needed = {number: tiles.meeting(window) for number, window in around.items()}
+        users: dict[int, list[int]] = {}
+        for number, others in needed.items():
+            for near in others:
+                users.setdefault(near, []).append(number)
         found: dict[int, _Tile | None] = {}
 
         def read(number: int) -> _Tile | None:
@@ -151,15 +155,19 @@ class TiledCodec(LatentCodec):
             release_freed_memory()
             return part, drawn
 
-        with TilePool(quality.device, alone=len(last_use) == 1) as pool:
+        with TilePool(quality.device, alone=len(users) == 1) as pool:
             numbers = list(shown)
             for start in range(0, len(numbers), pool.at_once):
                 group = numbers[start : start + pool.at_once]
                 missing = sorted({near for number in group for near in needed[number]} - found.keys())
                 found.update(zip(missing, pool.map(read, missing), strict=True))
                 yield from pool.map(draw, group)
-                for near in [near for near in found if last_use[near] <= group[-1]]:
-                    del found[near]
+                for near, tile in list(found.items()):
+                    later = [around[number].common(tiles[near]) for number in users[near] if number > group[-1]]
+                    if not later:
+                        del found[near]
+                    elif tile is not None:
+                        found[near] = tile.part(Window.hull(later))
 
     def _read_tile(self, stream: Stream, window: Window, quality: Tensor) -> _Tile:
         """All symbols of a tile."""
@@ -183,7 +191,7 @@ class TiledCodec(LatentCodec):
             x_hat = torch.zeros((3, *own.size), dtype=torch.float32, device=quality.device)
         else:
             around = own.grown(LATENT_SIDE * self.reach[1], whole).in_units(LATENT_SIDE)
-            latents = _continued(tile, tile.latents, around)
+            latents = _continued(tile, tile.latents, around).contiguous(memory_format=torch.channels_last)
             for other in found.values():
                 place = None if other is None or other is tile else other.window.in_units(LATENT_SIDE)
                 if other is not None and other.latents is not None and place is not None and place.meets(around):
@@ -200,7 +208,7 @@ class TiledCodec(LatentCodec):
                 where = has_residual.repeat_interleave(AREA, 0).repeat_interleave(AREA, 1)
                 x_hat = torch.where(where, alone, x_hat)
             x_hat = tile.areas.lay_over(x_hat, tile.residual, rate_weight)
-        return part.seen_from(own).of(x_hat)
+        return part.seen_from(own).of(x_hat).contiguous()  # not a view: what is around goes
 
 
 @dataclass(frozen=True)
@@ -222,6 +230,13 @@ class _Tile:
     matrix: Tensor | None
     residual: Tensor | None
 
+    def part(self, window: Window) -> _Tile:
+        """What others need of it, when it is drawn itself: latents within a window."""
+        if self.latents is None or window == self.window:
+            return self
+        place = window.in_units(LATENT_SIDE).seen_from(self.window.in_units(LATENT_SIDE))
+        return replace(self, window=window, latents=place.of(self.latents).clone())
+
 
 class _InContext:
     """A codec for one tile of a picture, whose analysis sees the pixels around."""
@@ -233,10 +248,13 @@ class _InContext:
         """See `LatentCodec.code_latents`."""
         if x is None:
             return self._codec.code_latents(coder, None, size, quality)
-        seen = self._seen.clone()
-        self.inside.of(seen).copy_(x)
-        y = self.inside.in_units(LATENT_SIDE).of(self._codec.analyse(seen, quality))
-        return self._codec.code_analysed(coder, y.contiguous(), size, quality)
+        seen = self._seen
+        if not torch.equal(x, self.inside.of(seen)):
+            seen = seen.clone()
+            self.inside.of(seen).copy_(x)
+        y = self.inside.in_units(LATENT_SIDE).of(self._codec.analyse(seen, quality)).contiguous()
+        release_freed_memory()
+        return self._codec.code_analysed(coder, y, size, quality)
 
     def code_filters(
         self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True

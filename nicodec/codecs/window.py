@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,16 @@ class Window:
     def whole(cls, size: tuple[int, int]) -> Window:
         """All of H, W."""
         return cls(0, 0, *size)
+
+    @classmethod
+    def hull(cls, windows: Sequence[Window]) -> Window:
+        """The smallest that has all of them."""
+        return cls(
+            min(window.top for window in windows),
+            min(window.left for window in windows),
+            max(window.bottom for window in windows),
+            max(window.right for window in windows),
+        )
 
     @property
     def size(self) -> tuple[int, int]:

@@ -130,9 +130,9 @@ class PictureFile:
             start = source.offset
             try:
                 packet = read_packet(reader, number, self._packet_count, partial)
-            except (CorruptError, TruncatedError):
+            except (CorruptError, TruncatedError) as error:
                 if not partial:
-                    raise
+                    raise type(error)(f"{error}{self._what_is_left(error)}") from error
                 if source.offset == start and not reader.skip_damage():
                     break
                 continue
@@ -143,6 +143,14 @@ class PictureFile:
         self._packets_end = source.offset
         if not partial:
             self._check_end()
+
+    def _what_is_left(self, error: CorruptError | TruncatedError) -> str:
+        """How a damaged file of packets can be decoded all the same, after what is said of the damage."""
+        left = PictureFile(self._data, self._limits, True)._packets
+        advice = [] if isinstance(error, TruncatedError) else ["--partial (partial=True) decodes what is whole"]
+        if any(packet.type == PacketType.PIECE for packet in left):
+            advice.append("--repair (repair=True) fills in what is lost, where the codec can")
+        return "".join(f"; {text}" for text in advice if left)
 
     def _check_end(self) -> None:
         """Raise unless the trailer follows, and nothing after it."""

@@ -12,6 +12,9 @@ from nicodec.layers.quality import QualityTable
 LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
+STRIP_PLACES = 3 * 2**11
+"""Without gradients a branch runs over so many places at a time at most, and their margins: less memory."""
+
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """1x1 convolution of (B, in, H, W) by (out, in): (B, out, H, W), channels last in memory.
@@ -113,17 +116,31 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
+        height, width = x.shape[2:]
+        count = 1 if torch.is_grad_enabled() else -(-height * width // STRIP_PLACES)
+        if count == 1:
+            return self._added(x, slice(0, height), quality).add_(x)
+        result = torch.empty_like(x)
+        for number in range(count):
+            rows = slice(number * height // count, (number + 1) * height // count)
+            torch.add(self._added(x, rows, quality), x[:, :, rows], out=result[:, :, rows])
+        return result
+
+    def _added(self, x: Tensor, rows: slice, quality: Tensor) -> Tensor:
+        """What is added to some rows."""
         in_place = not torch.is_grad_enabled()  # what no gradient needs is overwritten: less memory to fill
-        h = self.branch_input(x, quality)
-        clamp = torch.clamp_ if in_place and h is not x else torch.clamp
+        top, bottom = max(rows.start - 1, 0), min(rows.stop + 1, x.shape[2])  # what the depthwise convolution sees
+        seen, own = x[:, :, top:bottom], slice(rows.start - top, rows.stop - top)
+        h = self.branch_input(seen, quality)
+        clamp = torch.clamp_ if in_place and h is not seen else torch.clamp
         h = clamp(h, -self.input_bound, self.input_bound)
         with precision_of(self):
             h = F.silu(self._expand(h, quality), inplace=in_place)
-            h = self.depthwise(h)  # under the same name, so that what is not needed any more goes
+            h = self.depthwise(h)[:, :, own]  # under the same name, so that what is not needed any more goes
             branch = self.project(h)
         del h
         added = branch.to(x.dtype).mul_(self.gate(quality).to(x.dtype))
-        return added.clamp_(-self.output_bound, self.output_bound).add_(x)
+        return added.clamp_(-self.output_bound, self.output_bound)
 
     def branch_input(self, x: Tensor, quality: Tensor) -> Tensor:
         """What goes into the branch, before it is bounded."""

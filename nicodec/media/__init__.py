@@ -11,7 +11,7 @@ from nicodec.media.opening import pixel_count
 from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
 from nicodec.media.reading import DEFAULT_MAX_PIXELS, read_picture
 from nicodec.media.suffixes import CLIP_SUFFIXES, refuse_clip
-from nicodec.media.writing import PICTURE_SUFFIXES, save_picture
+from nicodec.media.writing import PICTURE_SUFFIXES, encode_picture, save_picture
 
 __all__ = [
     "CLIP_SUFFIXES",
@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "decode_alpha",
     "encode_alpha",
+    "encode_picture",
     "open_atomically",
     "pixel_count",
     "read_picture",

@@ -13,6 +13,9 @@ from nicodec.errors import InputError
 Plane = np.ndarray[Any, np.dtype[Any]]
 """An array of samples; where it matters, the text beside it gives type and shape."""
 
+EXIF_START = b"Exif\0\0"
+"""What Pillow expects before EXIF."""
+
 
 class LossyConversionWarning(UserWarning):
     """Something of the picture could not be kept: bit depth, colour space, further frames, or alpha."""
@@ -99,7 +102,7 @@ def to_pil(picture: Picture) -> Image.Image:
     if picture.icc:
         image.info["icc_profile"] = picture.icc
     if picture.exif:
-        image.info["exif"] = b"Exif\0\0" + picture.exif
+        image.info["exif"] = EXIF_START + picture.exif
     if picture.xmp:
         image.info["xmp"] = picture.xmp
     return image

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from nicodec.errors import OutputError
 from nicodec.media.files import name_of_file, write_atomically
 from nicodec.media.metadata import descriptive_exif, exif_density
-from nicodec.media.picture import LossyConversionWarning, Picture, to_pil
+from nicodec.media.picture import EXIF_START, LossyConversionWarning, Picture, to_pil
 from nicodec.media.reading import read_picture
 
 _XMP_TIFF_TAG = 700
@@ -86,9 +86,8 @@ def save_picture(
     name = _format_name(path if path is not None else name_of_file(target), format)
     if not isinstance(picture, Picture):
         picture = read_picture(picture, max_pixels=None)
-    data, losses = _encode(picture, name)
-    for loss in losses:
-        warnings.warn(loss, LossyConversionWarning, stacklevel=2)
+    data, losses = _encode(to_pil(picture), name)
+    _warn(losses)
     if isinstance(target, (str, bytes, os.PathLike)):
         write_atomically(os.fsdecode(target), data, overwrite)
         return
@@ -96,6 +95,33 @@ def save_picture(
         target.write(data)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise OutputError(f"the {name} picture cannot be written ({error}); give a file open in mode 'wb'") from error
+
+
+def encode_picture(picture: Picture, format: str) -> bytes:
+    """The bytes of a picture file, as `save_picture` writes them.
+
+    Args:
+        picture: the picture; where its caller keeps no reference to it, its pixels go before the file is made.
+        format: a Pillow format name ("PNG") or a suffix ("png").
+
+    Raises:
+        OutputError: the format is unknown or cannot hold this picture.
+
+    Warns:
+        LossyConversionWarning: as `save_picture`.
+
+    """
+    name = _format_name(None, format)
+    image = to_pil(picture)
+    del picture
+    data, losses = _encode(image, name)
+    _warn(losses)
+    return data
+
+
+def _warn(losses: list[str]) -> None:
+    for loss in losses:
+        warnings.warn(loss, LossyConversionWarning, stacklevel=3)
 
 
 def _format_name(path: object, format: str | None) -> str:
@@ -116,19 +142,19 @@ def _format_name(path: object, format: str | None) -> str:
     return name
 
 
-def _encode(picture: Picture, name: str) -> tuple[bytes, list[str]]:
-    """Code the picture in a format; give the bytes and one sentence for each loss."""
+def _encode(image: Image.Image, name: str) -> tuple[bytes, list[str]]:
+    """Code what `to_pil` gave in a format; give the bytes and one sentence for each loss."""
     form, losses = _FORMATS[name], []
-    image = to_pil(picture)
-    if picture.alpha is not None and not form.alpha:
+    icc, exif, xmp = (image.info.get(key) for key in ("icc_profile", "exif", "xmp"))
+    exif = exif and exif.removeprefix(EXIF_START)
+    if image.mode in ("LA", "RGBA") and not form.alpha:
         losses.append(f"{name} cannot hold transparency: the picture was laid on white; write PNG to keep it")
         image = _on_white(image)
-    icc, exif, xmp = picture.icc, picture.exif, picture.xmp
     if not form.metadata and (icc or exif or xmp):
         held = [label for label, part in (("the colour profile", icc), ("EXIF", exif), ("XMP", xmp)) if part]
         losses.append(f"{name} files hold no metadata here: {', '.join(held)} left out; write PNG to keep it")
         icc = exif = xmp = None
-    if icc and picture.is_grey and image.mode not in form.grey_modes:
+    if icc and image.mode in ("L", "LA") and image.mode not in form.grey_modes:
         losses.append(
             f"{name} has no {image.mode} pixels: the grey colour profile was left out; write PNG to keep it"
         )
@@ -155,7 +181,7 @@ def _encode(picture: Picture, name: str) -> tuple[bytes, list[str]]:
                 losses.append(f"EXIF cannot be written as {name} ({reason}) and was left out")
                 exif = None
                 continue
-            size = f"{picture.width}x{picture.height}"
+            size = f"{image.width}x{image.height}"
             raise OutputError(f"{size} cannot be written as {name} ({reason}); write PNG instead") from error
 
 
@@ -176,7 +202,7 @@ def _metadata_options(name: str, icc: bytes | None, exif: bytes | None, xmp: byt
         options["exif"] = tags
         return options
     if exif:
-        options["exif"] = b"Exif\0\0" + exif
+        options["exif"] = EXIF_START + exif
     if xmp and name == "PNG":
         text = PngImagePlugin.PngInfo()
         text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
