@@ -18,7 +18,7 @@ from torch import Tensor
 from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, ScaleMixture
 from nicodec.entropy.tables import SCALES
 
-PARTS, POSITIONS = 16, 16 * SCALES
+PART_BITS, PARTS, POSITIONS = 4, 16, 16 * SCALES
 """Thresholds count in parts of a scale; so many there are."""
 
 REFINED_FROM, REFINED_AT, REFINED_TO = 13 * PARTS, 16 * PARTS, 19 * PARTS - 1
