@@ -64,7 +64,7 @@ from nicodec.entropy.coder import (
     RateEstimator,
     Stream,
 )
-from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
+from nicodec.entropy.priors import SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
 from nicodec.entropy.tables import SCALE_STEP
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS
@@ -462,6 +462,8 @@ class _Slices:
         self.filled: list[Tensor] = []
         self.second_parts = self.refined = False  # whether a slice of them is next, and whether they are done
         self.passes = list(passes(self.shape, c.split, quality.device))
+        contexts = (context for context in base.scale_context if isinstance(context, ScaleContext))
+        self.scale_context = [context.at(quality) for context in contexts]
         self.mean_features = self.scale_features = self.seen_features = nothing
 
     def walk(self) -> Iterator[Depth]:
@@ -560,7 +562,7 @@ class _Slices:
 
     def _slice(self, threshold: Tensor) -> None:
         """Code one slice."""
-        codec, base, quality = self.codec, self.codec.base, self.quality
+        codec, quality = self.codec, self.quality
         whole, above = bool((threshold <= LAST).all()), bool((threshold >= HIGH_BELOW).all())
         self._see(self.values, self.mean_features)
         before = magnitude_features(torch.cat(self.symbols, 1), self.training)
@@ -573,7 +575,7 @@ class _Slices:
                     break
                 where = (threshold < HIGH_BELOW).expand_as(self.known[1])
             mean = self._mean(number, self.filled, self.predicted)
-            parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
+            parameters = self.scale_context[number](scale_features, magnitudes)[:, 0]
             self._pass(kind, own, where, mean, parameters, threshold)
             now = torch.where(_channels_last(self.known[kind]), self.values[kind], mean) * self.scale_out[:, own]
             learn(self.filled, number, now * _channels_last(where) if whole or kind == 0 else now)
