@@ -54,7 +54,7 @@ from nicodec.codecs.hvae_plan import (
 )
 from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
 from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig
-from nicodec.codecs.latent import EFFORT_THOROUGH, LatentCodec, LatentOptions
+from nicodec.codecs.latent import EFFORT_DEFAULT, EFFORT_MAX, EFFORT_THOROUGH, LatentCodec, LatentOptions
 from nicodec.codecs.options import option
 from nicodec.entropy.coder import (
     Coder,
@@ -117,6 +117,14 @@ class HvaeConfig(HyperpriorConfig):
 class HvaeOptions(LatentOptions):
     """What the encoder can be asked for."""
 
+    effort: int = option(
+        EFFORT_DEFAULT,
+        "1 to 3 take half as long as 7, and write files whose levels end less exactly; 8 and 9 do what 7 does.",
+        low=1,
+        high=EFFORT_MAX,
+        short="-e",
+        metavar="1..9",
+    )
     slices: int | None = option(
         None,
         "Levels of the finest grid, each of which makes the picture better. Fewer decode faster; as many as the "

@@ -93,9 +93,9 @@ class Costs:
         """Thresholds of slices that end just before so many bits each, and of the needed ones."""
         last_first = REFINED_AT
         ends_at = [_Order(self, t).first_end for t in range(REFINED_FROM, REFINED_TO + 1)]  # fall
-        for target in targets:
-            if ends_at[-1] <= target <= ends_at[0]:
-                last_first = REFINED_FROM + next(n for n, end in enumerate(ends_at) if end <= target)
+        fitting = [target for target in targets if ends_at[-1] <= target <= ends_at[0]]
+        if fitting:  # the first one: after its slice come second parts
+            last_first = REFINED_FROM + next(n for n, end in enumerate(ends_at) if end <= fitting[0])
         order = _Order(self, last_first)
         places = {int(np.searchsorted(order.ends, target, "right")) - 1 for target in targets}
         for end in order.ends[list(order.needed)]:
