@@ -41,6 +41,7 @@ from nicodec.codecs.hvae_network import (
 from nicodec.codecs.hvae_plan import (
     ALL_SECOND,
     LAST,
+    PART_BITS,
     PARTS,
     POSITIONS,
     REFINED_AT,
@@ -53,7 +54,7 @@ from nicodec.codecs.hvae_plan import (
 )
 from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
 from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig
-from nicodec.codecs.latent import EFFORT_THOROUGH, LatentCodec, LatentOptions
+from nicodec.codecs.latent import EFFORT_DEFAULT, EFFORT_MAX, EFFORT_THOROUGH, LatentCodec, LatentOptions
 from nicodec.codecs.options import option
 from nicodec.entropy.coder import (
     Coder,
@@ -63,7 +64,7 @@ from nicodec.entropy.coder import (
     RateEstimator,
     Stream,
 )
-from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
+from nicodec.entropy.priors import SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
 from nicodec.entropy.tables import SCALE_STEP
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS
@@ -116,6 +117,14 @@ class HvaeConfig(HyperpriorConfig):
 class HvaeOptions(LatentOptions):
     """What the encoder can be asked for."""
 
+    effort: int = option(
+        EFFORT_DEFAULT,
+        "1 to 3 take half as long as 7, and write files whose levels end less exactly; 8 and 9 do what 7 does.",
+        low=1,
+        high=EFFORT_MAX,
+        short="-e",
+        metavar="1..9",
+    )
     slices: int | None = option(
         None,
         "Levels of the finest grid, each of which makes the picture better. Fewer decode faster; as many as the "
@@ -451,16 +460,18 @@ class _Slices:
         # known, which await their second part, and the scales and positions that those had; and the values with
         # means for what is missing, in deviations.
         self.own = [low, high]
-        self.values = [nothing[:, each] for each in self.own]
-        self.symbols = [nothing[:, each] for each in self.own]
-        self.known = [torch.zeros_like(each, dtype=torch.bool) for each in self.values]
-        self.split = [torch.zeros_like(each, dtype=torch.bool) for each in self.values]
-        kind = torch.float32 if self.training else torch.int64
-        self.indices = [torch.zeros_like(each, dtype=kind) for each in self.values]
+        self.symbols = [nothing[:, each].contiguous() for each in self.own]
+        self.values = [_channels_last(each) for each in self.symbols]  # as float networks like them
+        self.known = [torch.zeros_like(each, dtype=torch.bool) for each in self.symbols]
+        self.split = [torch.zeros_like(each, dtype=torch.bool) for each in self.symbols]
+        kind = torch.float32 if self.training else torch.int16
+        self.indices = [torch.zeros_like(each, dtype=kind) for each in self.symbols]
         self.positions = [torch.zeros_like(each) for each in self.indices]
         self.filled: list[Tensor] = []
         self.second_parts = self.refined = False  # whether a slice of them is next, and whether they are done
         self.passes = list(passes(self.shape, c.split, quality.device))
+        contexts = (context for context in base.scale_context if isinstance(context, ScaleContext))
+        self.scale_context = [context.at(quality) for context in contexts]
         self.mean_features = self.scale_features = self.seen_features = nothing
 
     def walk(self) -> Iterator[Depth]:
@@ -513,8 +524,8 @@ class _Slices:
         for number, (own, where) in enumerate(self.passes):
             kind = number // 2
             mean = self._mean(number, filled, self.predicted.detach())
-            found = torch.where(self.known[kind], self.values[kind].detach(), mean)
-            learn(filled, number, found * self.scale_out[:, own].detach() * where)
+            found = torch.where(_channels_last(self.known[kind]), self.values[kind].detach(), mean)
+            learn(filled, number, found * self.scale_out[:, own].detach() * _channels_last(where))
         return torch.cat(filled, 1) * self.codec.base.deviation
 
     def _see(self, values: Sequence[Tensor], features: Tensor) -> None:
@@ -536,7 +547,7 @@ class _Slices:
             CorruptError: it is less than `least`, or not below `above`.
 
         """
-        kind = torch.float32 if self.training else torch.int64
+        kind = torch.float32 if self.training else torch.int64  # the logits'
         logits = torch.zeros((self.shape[0], POSITIONS, 1, 1, 1), dtype=kind, device=self.quality.device)
         given = None if self.thresholds is None else next(self.thresholds).float()
         found = self.coder.code(given, Categorical(logits)).to(torch.int64)
@@ -559,7 +570,7 @@ class _Slices:
 
     def _slice(self, threshold: Tensor) -> None:
         """Code one slice."""
-        codec, base, quality = self.codec, self.codec.base, self.quality
+        codec, quality = self.codec, self.quality
         whole, above = bool((threshold <= LAST).all()), bool((threshold >= HIGH_BELOW).all())
         self._see(self.values, self.mean_features)
         before = magnitude_features(torch.cat(self.symbols, 1), self.training)
@@ -572,10 +583,10 @@ class _Slices:
                     break
                 where = (threshold < HIGH_BELOW).expand_as(self.known[1])
             mean = self._mean(number, self.filled, self.predicted)
-            parameters = base.scale_context[number](scale_features, magnitudes, quality)[:, 0]
+            parameters = self.scale_context[number](scale_features, magnitudes)[:, 0]
             self._pass(kind, own, where, mean, parameters, threshold)
-            now = torch.where(self.known[kind], self.values[kind], mean) * self.scale_out[:, own]
-            learn(self.filled, number, now * where if whole or kind == 0 else now)
+            now = torch.where(_channels_last(self.known[kind]), self.values[kind], mean) * self.scale_out[:, own]
+            learn(self.filled, number, now * _channels_last(where) if whole or kind == 0 else now)
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(self.symbols[kind] * where, self.training))
 
@@ -595,13 +606,17 @@ class _Slices:
         self, kind: int, own: slice, where: Tensor, mean: Tensor, parameters: Tensor, threshold: Tensor
     ) -> None:
         """Code the elements of one pass that belong to the slice."""
-        index = self.codec.index_of(parameters)
-        position = PARTS * parameters.detach() if self.training else parameters
-        position = (position + PARTS // 2).clamp(0, POSITIONS - 1)
-        here = where & ~self.known[kind] & ((position >= threshold) | (threshold <= LAST))
+        if self.training:
+            index = parameters
+            position = (PARTS * parameters.detach() + PARTS // 2).clamp(0, POSITIONS - 1)
+        else:
+            position = (parameters + PARTS // 2).clamp_(0, POSITIONS - 1).to(torch.int16)
+            index = position >> PART_BITS
+        here = position >= torch.where(threshold <= LAST, 0, threshold).to(position.dtype)
+        here = here & where & ~self.known[kind]
         value = None if self.y is None else self.y[:, own] - mean
         if not self.refined:
-            split = here & (position >= PARTS * SPLIT_FROM) & (threshold >= REFINED_FROM)
+            split = here & (position >= ALL_SECOND) & (threshold >= REFINED_FROM)
             unit = torch.where(split, float(SPLIT_RATIO), 1.0)
             lowered = torch.where(split, index - SPLIT_STEPS, index)
             if value is not None:
@@ -616,13 +631,14 @@ class _Slices:
         if self.watch is not None:
             self.watch(position.to(torch.int64), found, here & (index > 0))
         self.symbols[kind] = self.symbols[kind] + found  # which is zero elsewhere, as those were here
-        self.values[kind] = self.values[kind] + found + mean * here
+        self.values[kind] = torch.where(_channels_last(here), _channels_last(found) + mean, self.values[kind])
         self.known[kind] = self.known[kind] | here
 
     def _refine(self, threshold: Tensor) -> None:
         """Code a slice of second parts."""
         for kind, own in enumerate(self.own):
-            here, symbols = self.split[kind] & (self.positions[kind] >= threshold), self.symbols[kind]
+            symbols, positions = self.symbols[kind], self.positions[kind]
+            here = self.split[kind] & (positions >= threshold.to(positions.dtype))
             away = torch.where(symbols < 0, -1.0, 1.0)
             magnitude = torch.where(here, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
             value = None
@@ -630,7 +646,7 @@ class _Slices:
                 value = ((self.y[:, own] - self.values[kind]) * away).clamp(-1, 1)
             found = self.coder.code(value, SecondPart(self.indices[kind], magnitude, here)) * away
             self.symbols[kind] = symbols + found
-            self.values[kind] = self.values[kind] + found
+            self.values[kind] = self.values[kind] + _channels_last(found)
             self.split[kind] = self.split[kind] & ~here
 
 
@@ -645,6 +661,10 @@ def _between(values: Tensor) -> Tensor:
 def _drawn(least: int, above: int, x: Tensor) -> Tensor:
     """Random thresholds, each of a crop."""
     return torch.randint(least, above, (len(x), 1, 1, 1), device=x.device)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _everywhere(threshold: int, quality: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, ScaleMixture
 from nicodec.entropy.tables import SCALES
 
-PARTS, POSITIONS = 16, 16 * SCALES
+PART_BITS, PARTS, POSITIONS = 4, 16, 16 * SCALES
 """Thresholds count in parts of a scale; so many there are."""
 
 REFINED_FROM, REFINED_AT, REFINED_TO = 13 * PARTS, 16 * PARTS, 19 * PARTS - 1
@@ -93,9 +93,9 @@ class Costs:
         """Thresholds of slices that end just before so many bits each, and of the needed ones."""
         last_first = REFINED_AT
         ends_at = [_Order(self, t).first_end for t in range(REFINED_FROM, REFINED_TO + 1)]  # fall
-        for target in targets:
-            if ends_at[-1] <= target <= ends_at[0]:
-                last_first = REFINED_FROM + next(n for n, end in enumerate(ends_at) if end <= target)
+        fitting = [target for target in targets if ends_at[-1] <= target <= ends_at[0]]
+        if fitting:  # the first one: after its slice come second parts
+            last_first = REFINED_FROM + next(n for n, end in enumerate(ends_at) if end <= fitting[0])
         order = _Order(self, last_first)
         places = {int(np.searchsorted(order.ends, target, "right")) - 1 for target in targets}
         for end in order.ends[list(order.needed)]:

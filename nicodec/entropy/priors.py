@@ -252,7 +252,7 @@ class ScaleMixture(_Indexed):
             return bits
         costs = torch.from_numpy(latent_costs()).to(self.device)
         magnitudes = costs.shape[1]
-        return costs.take(self.index * magnitudes + x.abs().clamp(max=magnitudes - 1).long())
+        return costs.take(self.index.long() * magnitudes + x.abs().clamp(max=magnitudes - 1).long())
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
@@ -636,7 +636,7 @@ class SecondPart(_Indexed):
         """See `Prior.bits`."""
         if not self.index.is_floating_point():
             costs = torch.from_numpy(_second_costs()).to(self.device)
-            return costs[self._rows(), (x.round() + 1).clamp(-1, 3).long() % 4]
+            return costs[self._rows().long(), (x.round() + 1).clamp(-1, 3).long() % 4]
         middle, index = SPLIT_RATIO * self.magnitude.float(), self.index.float()
         each = torch.stack([_MixtureBits.apply(middle + part, index) for part in (-1, 0, 1)])
         least = each.amin(0)  # that of what is far from zero is more than float32 has powers of two for

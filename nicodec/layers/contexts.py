@@ -9,7 +9,7 @@ Sources: checkerboard context, He et al. 2021; uneven channel groups, ELIC, He e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -104,20 +104,31 @@ class ScaleContext(Layer):
         self.leave = ExactPointwise(width, out * (1 if mixture == 1 else 3 * mixture), activation=False, zero=True)
         self.neighbours = ExactDepthwise(out, activation=False, zero=True) if known.stop == own.stop else None
 
+    def at(self, quality: Tensor) -> Callable[[Tensor, Sequence[Tensor]], Tensor]:
+        """What `forward` does at a quality (B,), for several calls: what depends on the quality is computed once."""
+        enter, depthwise, mix, leave = (
+            layer.at(quality) for layer in (self.enter, self.depthwise, self.mix, self.leave)
+        )
+        neighbours = None if self.neighbours is None else self.neighbours.at(quality)
+
+        def run(features: Tensor, magnitudes: Sequence[Tensor]) -> Tensor:
+            h = mix(depthwise(enter(torch.cat([features, *magnitudes], 1))))
+            parameters = _by_kind(leave(h), count_of(self.own))
+            if neighbours is None:
+                return parameters
+            near = neighbours(magnitudes[-1])
+            if self.mixture == 1:
+                return parameters + near[:, None]
+            return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
+
+        return run
+
     def forward(self, features: Tensor, magnitudes: Sequence[Tensor], quality: Tensor) -> Tensor:
         """features: (B, hyper, H, W), magnitudes: of the known groups, (B, C, H, W), all activations.
 
         Returns (B, parameters, channels, H, W).
         """
-        h = self.enter(torch.cat([features, *magnitudes], 1), quality)
-        h = self.mix(self.depthwise(h, quality), quality)
-        parameters = _by_kind(self.leave(h, quality), count_of(self.own))
-        if self.neighbours is None:
-            return parameters
-        near = self.neighbours(magnitudes[-1], quality)
-        if self.mixture == 1:
-            return parameters + near[:, None]
-        return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
+        return self.at(quality)(features, magnitudes)
 
 
 class HyperContext(Layer):
