@@ -6,7 +6,8 @@ coarser levels tell of them. The encoder takes what is smallest. Indices are dat
 machines, what codes them is integers.
 
 A picture may be written in pieces that decode by themselves: indices go to them in turn, shifted from row to row, so
-that a lost piece leaves neighbours, from which the network that codes indices fills in what is missing.
+that a lost piece leaves neighbours, from which the network that codes indices fills in what is missing. Those of
+coarse grids are in two pieces each: few are lost, and no large square goes with one.
 
 The network is in `codes_network.py`.
 """
@@ -99,7 +100,7 @@ class Vqgan(CodesCodec):
             reader, piece = PictureReader(stream), Piece(number, len(streams))
             found = self.code_indices(reader, None, size, quality, piece=piece)
             for level, own, all_of, there in zip(levels, found, indices, known, strict=True):
-                places = piece.places(level.grid(size), device)
+                places = piece.places(level, size)
                 all_of.view(-1)[places] = own
                 there.view(-1)[places] = True
             reader.finish()
