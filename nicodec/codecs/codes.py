@@ -26,7 +26,7 @@ PIECE_SHIFT = 0.38
 """Of the number of pieces: by so many their order is shifted from row to row."""
 
 
-COPIES = {4: 2, 2: 2}
+COPIES = {4: 3, 2: 2}
 """In how many pieces an index is, by its level's factor; one where it is not named."""
 
 
