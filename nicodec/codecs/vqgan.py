@@ -7,8 +7,8 @@ machines, what codes them is integers.
 
 A picture may be written in pieces that decode by themselves: indices go to them in turn, shifted from row to row, so
 that a lost piece leaves neighbours, and indices of coarse grids are in two or three, so that few are lost, and no
-large square with one. In the place of a lost code comes the mean of what the network that codes indices expects there: its
-likeliest code adds detail that is wrong more often than not.
+large square with one. In the place of a lost code comes the mean of what the network that codes indices expects
+there: its likeliest code adds detail that is wrong more often than not.
 
 The network is in `codes_network.py`.
 """
