@@ -26,6 +26,10 @@ PIECE_SHIFT = 0.38
 """Of the number of pieces: by so many their order is shifted from row to row."""
 
 
+COPIES = {4: 3, 2: 2}
+"""In how many pieces an index is, by its level's factor; one where it is not named."""
+
+
 class Mode(IntEnum):
     """How the indices of a level are coded."""
 
@@ -48,11 +52,19 @@ class Piece:
     number: int
     count: int
 
-    def places(self, grid: tuple[int, int], device: torch.device) -> Tensor:
-        """Which positions of a grid it holds, (n,) int64, row by row; neighbours are in different pieces."""
-        rows, columns = (torch.arange(n, device=device) for n in grid)
-        holder = (columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]) % self.count
-        return torch.nonzero(holder.flatten() == self.number)[:, 0]
+    def places(self, level: Level, size: tuple[int, int]) -> Tensor:
+        """Which positions it holds of a level's grid, of H, W pixels: (n,) int64, row by row.
+
+        Neighbours are in different pieces. Coarse indices, which stand for much and cost little, are in several, as
+        far apart as can be.
+        """
+        rows, columns = (torch.arange(n, device=level.basis.device) for n in level.grid(size))
+        first = columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]
+        copies = min(self.count, COPIES.get(level.factor, 1))
+        held = torch.zeros_like(first, dtype=torch.bool)
+        for copy in range(copies):
+            held |= (first + copy * self.count // copies) % self.count == self.number
+        return torch.nonzero(held.flatten())[:, 0]
 
 
 WHOLE = Piece(0, 1)
@@ -138,7 +150,7 @@ class CodesCodec(PictureCodec):
                 for each, other in zip(before, self.network.each_level(), strict=False)
             ]
             return self._code_by_context(coder, level, own, shaped, grid, quality)
-        places = piece.places(grid, level.basis.device)
+        places = piece.places(level, size)
         own = None if indices is None else indices.flatten()[places]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
