@@ -109,7 +109,7 @@ class Level(nn.Module):
         self.register_buffer("basis", torch.zeros(channels, inside))
         self.leave = Basis(channels, inside)
         start_price = config.start_price * (COARSE_SHARE if self.factor > 1 else 1.0)
-        settings = PricedSettings(codes=self.codes, decay=config.decay, start_price=start_price)
+        settings = PricedSettings(codes=self.codes, decay=config.decay, start_price=start_price, revive=False)
         self.quantiser = PricedQuantiser(channels, settings)
         self.frequencies = IndexFrequencies(self.codes)
         self.context = IndexContext(self.codes, config.embedding, number * config.embedding, config.context)

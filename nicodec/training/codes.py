@@ -166,7 +166,8 @@ class _Learner(nn.Module):
             bits = bits + F.pad(cost * reached, (first, 0))
             indices.append(chosen)
         slope = _held(y, network.each_level())
-        return network.synthesise(total + (slope - slope.detach()), quality), _share_left(y, left), bits
+        left_over = left.square().sum(1).mean((1, 2)) / LATENT_UNIT
+        return network.synthesise(total + (slope - slope.detach()), quality), left_over, bits
 
     def _shown(self, half_steps: int) -> int:
         """How many levels the picture is made of: now and then those of a file that is cut short."""
@@ -186,16 +187,6 @@ def _sent(network: CodeNetwork, x: Tensor, quality: Tensor) -> Tensor:
     y = network.analyse(x, quality)
     indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
     return torch.cat([network.latents(own) for own in indices])
-
-
-def _share_left(y: Tensor, left: Tensor) -> Tensor:
-    """Squared error a pixel (B,) of what codes leave of latents, with half of its gradient towards smaller latents.
-
-    With all of it, the easiest way to be near a code is to shrink: to fewer bits, at ever more error beside what is
-    left. With none, latents grow, since codes are smaller than what they stand for.
-    """
-    energy, rest = (part.square().sum(1).mean((1, 2)) / LATENT_UNIT for part in (y, left))
-    return rest * (energy.detach() / energy.clamp(min=1e-9)).sqrt()
 
 
 def _held(y: Tensor, levels: Iterable[Level]) -> Tensor:
