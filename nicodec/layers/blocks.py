@@ -116,23 +116,32 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
+        return self._in_strips(x, quality, overwrite=False)
+
+    def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Like `forward`, of what its caller needs no more: the result may take its place."""
+        return self._in_strips(x, quality, overwrite=not torch.is_grad_enabled())
+
+    def _in_strips(self, x: Tensor, quality: Tensor, *, overwrite: bool) -> Tensor:
         height, width = x.shape[2:]
         count = 1 if torch.is_grad_enabled() else -(-height * width // STRIP_PLACES)
         if count == 1:
             return self._added(x, slice(0, height), quality).add_(x)
-        result = torch.empty_like(x)
+        result = x if overwrite else torch.empty_like(x)
+        above: list[Tensor] = []  # the row above a strip, as it was
         for number in range(count):
-            rows = slice(number * height // count, (number + 1) * height // count)
-            torch.add(self._added(x, rows, quality), x[:, :, rows], out=result[:, :, rows])
+            start, stop = number * height // count, (number + 1) * height // count
+            seen = torch.cat([*above, x[:, :, start : stop + 1]], 2)
+            own = slice(len(above), len(above) + stop - start)
+            above = [x[:, :, stop - 1 : stop].clone()]
+            torch.add(self._added(seen, own, quality), seen[:, :, own], out=result[:, :, start:stop])
         return result
 
-    def _added(self, x: Tensor, rows: slice, quality: Tensor) -> Tensor:
+    def _added(self, x: Tensor, own: slice, quality: Tensor) -> Tensor:
         """What is added to some rows."""
         in_place = not torch.is_grad_enabled()  # what no gradient needs is overwritten: less memory to fill
-        top, bottom = max(rows.start - 1, 0), min(rows.stop + 1, x.shape[2])  # what the depthwise convolution sees
-        seen, own = x[:, :, top:bottom], slice(rows.start - top, rows.stop - top)
-        h = self.branch_input(seen, quality)
-        clamp = torch.clamp_ if in_place and h is not seen else torch.clamp
+        h = self.branch_input(x, quality)
+        clamp = torch.clamp_ if in_place and h is not x else torch.clamp
         h = clamp(h, -self.input_bound, self.input_bound)
         with precision_of(self):
             h = F.silu(self._expand(h, quality), inplace=in_place)
@@ -180,4 +189,11 @@ class BlockStack(nn.ModuleList):
         """x: (B, channels, H, W); quality: (B,) half steps."""
         for block in self:
             x = block(x, quality)
+        return x
+
+    def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Like `forward`, of what its caller needs no more: the result may take its place."""
+        for block in self:
+            assert isinstance(block, ResidualBlock)
+            x = block.overwrite(x, quality)
         return x
