@@ -8,12 +8,16 @@ from torch import Tensor, nn
 
 from nicodec.layers.module import Layer
 from nicodec.layers.quality import QualityTable
+from nicodec.memory import release_freed_memory
 
 LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
 STRIP_PLACES = 3 * 2**11
 """Without gradients a branch runs over so many places at a time at most, and their margins: less memory."""
+
+LARGE_PLACES = 3 * STRIP_PLACES
+"""Beyond, as in tiles of large pictures, what a stack has freed goes back to the system."""
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -196,4 +200,6 @@ class BlockStack(nn.ModuleList):
         for block in self:
             assert isinstance(block, ResidualBlock)
             x = block.overwrite(x, quality)
+        if not torch.is_grad_enabled() and x.shape[2] * x.shape[3] > LARGE_PLACES:
+            release_freed_memory()  # what strips left is in pieces, and what comes is whole
         return x
