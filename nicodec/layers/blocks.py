@@ -14,7 +14,7 @@ LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
 STRIP_PLACES = 3 * 2**11
-"""Without gradients a branch runs over so many places at a time at most, and their margins: less memory."""
+"""Where a result takes the place of what goes in, a branch sees so many places at a time at most: less memory."""
 
 LARGE_PLACES = 3 * STRIP_PLACES
 """Beyond, as in tiles of large pictures, what a stack has freed goes back to the system."""
@@ -120,26 +120,22 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        return self._in_strips(x, quality, overwrite=False)
+        return self._added(x, slice(0, x.shape[2]), quality).add_(x)
 
     def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Like `forward`, of what its caller needs no more: the result may take its place."""
-        return self._in_strips(x, quality, overwrite=not torch.is_grad_enabled())
-
-    def _in_strips(self, x: Tensor, quality: Tensor, *, overwrite: bool) -> Tensor:
+        """Like `forward`, of what its caller needs no more: the result may take its place, strip by strip."""
         height, width = x.shape[2:]
-        count = 1 if torch.is_grad_enabled() else -(-height * width // STRIP_PLACES)
-        if count == 1:
-            return self._added(x, slice(0, height), quality).add_(x)
-        result = x if overwrite else torch.empty_like(x)
+        count = -(-height * width // STRIP_PLACES)
+        if count == 1 or torch.is_grad_enabled():
+            return self(x, quality)
         above: list[Tensor] = []  # the row above a strip, as it was
         for number in range(count):
             start, stop = number * height // count, (number + 1) * height // count
             seen = torch.cat([*above, x[:, :, start : stop + 1]], 2)
             own = slice(len(above), len(above) + stop - start)
             above = [x[:, :, stop - 1 : stop].clone()]
-            torch.add(self._added(seen, own, quality), seen[:, :, own], out=result[:, :, start:stop])
-        return result
+            torch.add(self._added(seen, own, quality), seen[:, :, own], out=x[:, :, start:stop])
+        return x
 
     def _added(self, x: Tensor, own: slice, quality: Tensor) -> Tensor:
         """What is added to some rows."""
