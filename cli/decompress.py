@@ -15,6 +15,7 @@ from nicodec_cli.console import UsageError
 from nicodec_cli.tasks import Task
 
 if TYPE_CHECKING:
+    from nicodec.codecs.base import Progress
     from nicodec_cli.progress import Tell
     from nicodec_cli.reports import Done
 
@@ -220,7 +221,7 @@ def decompress_task(
 
     Args:
         task: the .nic file, and the picture to write.
-        tell: is told how far it is; one picture is not told of.
+        tell: is told how far it is.
         format: suffix of the picture without the dot; None takes the target's, or PNG for standard output.
         device: torch device.
         max_pixels: largest picture that is decoded; 0 for no limit.
@@ -262,5 +263,11 @@ def decompress_task(
         draw_size = (max(1, round(header.width * scale)), max(1, round(header.height * scale)))
     if format is None:
         format = (task.target.suffix if task.target else "") or DEFAULT_FORMAT
-    data = media.encode_picture(model.decode_file(stored, limits, draw_size, crop, repair=repair), format)
+
+    def watch(progress: Progress) -> None:
+        if tell is not None:
+            tell(progress.share, progress.text)
+
+    decode = functools.partial(model.decode_file, stored, limits, draw_size, crop, repair=repair, watch=watch)
+    data = media.encode_picture(decode(), format)
     return Done.of_picture(data, header, bytes_in=len(raw), nic_bytes=len(raw), start=start)

@@ -243,8 +243,9 @@ class Model:
         crop: tuple[int, int, int, int] | None = None,
         *,
         repair: bool = False,
+        watch: Watch | None = None,
     ) -> media.Picture:
-        """Like `decompress_picture`, of a file that has been read.
+        """Like `decompress_picture`, of a file that has been read; `watch` is told how far a large picture is.
 
         Warns:
             DamageWarning: packets of a damaged file are lost; what takes the places of pieces is a smooth fill, or
@@ -267,7 +268,7 @@ class Model:
         if drawn is not None:
             pixels = self._drawn(stored, drawn)
         else:
-            pixels = self._repaired(stored, window) if repair and stored.lost else self._pixels(stored, window)
+            pixels = self._repaired(stored, window) if repair and stored.lost else self._pixels(stored, window, watch)
         alpha = None
         if stored.alpha is not None:
             alpha = media.decode_alpha(stored.alpha, header.width, header.height)
@@ -300,14 +301,16 @@ class Model:
                 "without all of them; fetch the file again"
             )
 
-    def _pixels(self, stored: container.StoredPicture, window: Window | None = None) -> NDArray[np.uint8]:
+    def _pixels(
+        self, stored: container.StoredPicture, window: Window | None = None, watch: Watch | None = None
+    ) -> NDArray[np.uint8]:
         """uint8 (H, W, 3 or 1) of a window; None: of all the picture."""
         header = stored.header
         wanted = Window.whole((header.height, header.width)) if window is None else window
         quality = torch.tensor([header.quality], device=self.device)
         size = self._padded(header.height, header.width)
         pixels = np.empty((*wanted.size, 1 if stored.grey else 3), dtype=np.uint8)
-        lost = []
+        lost, done = [], 0
         with fast_float(self.device):
             for part, x in self.codec.decode_parts(self._streams_of(stored), size, quality, wanted):
                 place = part.seen_from(wanted)
@@ -316,6 +319,9 @@ class Model:
                 else:
                     pixels[place.top : place.bottom, place.left : place.right] = _levels(x, stored.grey)
                 del x
+                done += math.prod(part.size)
+                if watch is not None:
+                    watch(Progress(done / math.prod(wanted.size), ""))
         if lost:
             fill_smoothly(pixels, lost)
             places = ", ".join(

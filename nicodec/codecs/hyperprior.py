@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from nicodec.codecs.hyper_latents import code_hyper_latents, index_of, offset_of
 from nicodec.codecs.tiled import TiledCodec
+from nicodec.codecs.window import Window
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import GaussianMixture, Prior, ScaleMixture
@@ -60,6 +61,9 @@ PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
 a tile of more than a quarter, to squares of half the side."""
+
+MEAN_REACH = 7
+"""Latents on either side on whose symbols the means of the last pass depend: one a pass, and three of features."""
 
 DEVIATION_MIN = 0.15
 """Components are normalised by no less than this, or coarse quantisation would blow up the faint ones."""
@@ -135,7 +139,9 @@ class Hyperprior(TiledCodec):
 
     # The one traversal
 
-    def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
+    def code_analysed(
+        self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor, *, seen: Window | None = None
+    ) -> Tensor:
         """See `TiledCodec.code_analysed`. Returns ŷ, (B, latents, H/16, W/16), not scaled."""
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
         y = None if y is None else y * gain
@@ -146,7 +152,12 @@ class Hyperprior(TiledCodec):
         z_hat = code_hyper_latents(
             coder, z, z_shape, quality, self.z_model, self.hyper_context, training=self.training
         )
-        mean_features = self.mean_hyper(z_hat, quality)
+        # Scales need every symbol, means need what is near them: they are computed where they are wanted.
+        whole = Window.whole((height, width))
+        seen = seen or whole
+        near = seen.grown(MEAN_REACH, whole).in_units(4)
+        mean_features = self.mean_hyper(near.of(z_hat), quality)
+        near = near.times(4)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
         scale_in, scale_out = self.deviation * gain, inverse_gain / self.deviation
@@ -157,12 +168,12 @@ class Hyperprior(TiledCodec):
             mean = self.mean_context[number](mean_features, y_hat, quality).float() * scale_in[:, own]
             scales = self.scale_context[number](scale_features, magnitudes, quality)
             symbols = coder.code(None if y is None else y[:, own] - mean, self.y_prior(scales, where))
-            found = symbols.contiguous(memory_format=torch.channels_last) + mean
-            where = where.contiguous(memory_format=torch.channels_last)
+            found = near.of(symbols).contiguous(memory_format=torch.channels_last) + mean
+            where = near.of(where).contiguous(memory_format=torch.channels_last)
             learn(y_hat, number, found * scale_out[:, own] * where)
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(symbols, self.training))
-        return torch.cat(y_hat, 1) * self.deviation
+        return seen.seen_from(near).of(torch.cat(y_hat, 1)) * self.deviation
 
     def y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         """Give the prior of one pass over y from (B, parameters, C, H, W): real in training, else in 1/16."""
@@ -232,8 +243,7 @@ class Hyperprior(TiledCodec):
     def _analyse(self, x: Tensor, quality: Tensor) -> Tensor:
         h = F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, 8)
         h = self.to_fine(h.contiguous(memory_format=torch.channels_last))
-        for block in self.fine_analysis:  # and not the stack: its caller would keep what goes in
-            h = block(h, quality)
+        h = self.fine_analysis.overwrite(h, quality)
         h = self.to_latents(F.pixel_unshuffle(h, 2))
         latents: Tensor = self.coarse_analysis(h, quality)
         return latents
@@ -249,9 +259,7 @@ class Hyperprior(TiledCodec):
         h = latents.contiguous(memory_format=torch.channels_last)
         h = self.coarse_synthesis(h, quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
-        for block in self.fine_synthesis:  # as in `_analyse`
-            h = block(h, quality)
-        h = self.from_fine(h)
+        h = self.from_fine(self.fine_synthesis.overwrite(h, quality))
         x_hat = F.pixel_shuffle(h, 8).div_(PIXEL_GAIN).add_(PIXEL_MEAN)
         del h
         return x_hat if self.adaptive_filter is None else self.adaptive_filter.of_batch(x_hat, filters)

@@ -47,8 +47,10 @@ class TiledCodec(LatentCodec):
         """Latents (B, C, H/16, W/16) of pictures (B, 3, H, W)."""
 
     @abstractmethod
-    def code_analysed(self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
-        """Like `code_latents`, of what `analyse` gave."""
+    def code_analysed(
+        self, coder: Coder, y: Tensor | None, size: tuple[int, int], quality: Tensor, *, seen: Window | None = None
+    ) -> Tensor:
+        """Like `code_latents`, of what `analyse` gave; `seen`: of the latents, these alone are wanted."""
 
     @abstractmethod
     def code_filters(
@@ -143,9 +145,14 @@ class TiledCodec(LatentCodec):
                 users.setdefault(near, []).append(number)
         found: dict[int, _Tile | None] = {}
 
+        def wanted(number: int, after: int) -> Window | None:
+            """What those that come after one need of a tile; None: nothing."""
+            parts = [around[user].common(tiles[number]) for user in users[number] if user > after]
+            return Window.hull(parts) if parts else None
+
         def read(number: int) -> _Tile | None:
             stream = streams[number]
-            tile = None if stream is None else self._read_tile(stream, tiles[number], quality)
+            tile = None if stream is None else self._read_tile(stream, tiles[number], quality, wanted(number, -1))
             release_freed_memory()
             return tile
 
@@ -163,24 +170,26 @@ class TiledCodec(LatentCodec):
                 found.update(zip(missing, pool.map(read, missing), strict=True))
                 yield from pool.map(draw, group)
                 for near, tile in list(found.items()):
-                    later = [around[number].common(tiles[near]) for number in users[near] if number > group[-1]]
-                    if not later:
+                    later = wanted(near, group[-1])
+                    if later is None:
                         del found[near]
                     elif tile is not None:
-                        found[near] = tile.part(Window.hull(later))
+                        found[near] = tile.part(later)
 
-    def _read_tile(self, stream: Stream, window: Window, quality: Tensor) -> _Tile:
-        """All symbols of a tile."""
+    def _read_tile(self, stream: Stream, window: Window, quality: Tensor, wanted: Window | None = None) -> _Tile:
+        """All symbols of a tile, and the latents that are wanted of it: all, where areas are coded plainly."""
         coder = StreamDecoder([stream])
         (reader,) = coder.pictures
         areas = PlainAreas.code(reader, None, window.size)
         latents = matrix = residual = None
+        seen = window if areas.any or wanted is None else wanted
         if not areas.cover_all:
-            latents = self.code_latents(coder, None, window.size, quality)
+            own = seen.seen_from(window).in_units(LATENT_SIDE)
+            latents = self.code_analysed(coder, None, window.size, quality, seen=own)
             (matrix,) = self.code_filters([reader], None, latents, quality)
             residual = areas.code_residual(reader, None, None, float(self.rate_weight(quality)))
         coder.finish()
-        return _Tile(window, areas, latents, matrix, residual)
+        return _Tile(seen, areas, latents, matrix, residual)
 
     def _draw(
         self, tile: _Tile, part: Window, found: dict[int, _Tile | None], whole: Window, quality: Tensor
@@ -232,7 +241,7 @@ class _Tile:
 
     def part(self, window: Window) -> _Tile:
         """What others need of it, when it is drawn itself: latents within a window."""
-        if self.latents is None or window == self.window:
+        if self.latents is None or self.areas.any or window == self.window:
             return self
         place = window.in_units(LATENT_SIDE).seen_from(self.window.in_units(LATENT_SIDE))
         return replace(self, window=window, latents=place.of(self.latents).clone())

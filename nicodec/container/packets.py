@@ -167,5 +167,6 @@ class PacketReader:
         source = self._source
         end = source.offset + len(source.buffer)
         return TruncatedError(
-            f"the file has only {end} bytes and ends inside {inside}; {CUT_SHORT}, or ask for what is whole (--partial, partial=True)"
+            f"the file has only {end} bytes and ends inside {inside}; {CUT_SHORT}, or ask for what is whole"
+            " (--partial, partial=True)"
         )

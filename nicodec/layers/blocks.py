@@ -8,12 +8,16 @@ from torch import Tensor, nn
 
 from nicodec.layers.module import Layer
 from nicodec.layers.quality import QualityTable
+from nicodec.memory import release_freed_memory
 
 LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
 STRIP_PLACES = 3 * 2**11
-"""Without gradients a branch runs over so many places at a time at most, and their margins: less memory."""
+"""Where a result takes the place of what goes in, a branch sees so many places at a time at most: less memory."""
+
+LARGE_PLACES = 3 * STRIP_PLACES
+"""Beyond, as in tiles of large pictures, what a stack has freed goes back to the system."""
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -116,23 +120,28 @@ class ResidualBlock(Layer):
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: (B, channels, H, W); quality: (B,) half steps."""
-        height, width = x.shape[2:]
-        count = 1 if torch.is_grad_enabled() else -(-height * width // STRIP_PLACES)
-        if count == 1:
-            return self._added(x, slice(0, height), quality).add_(x)
-        result = torch.empty_like(x)
-        for number in range(count):
-            rows = slice(number * height // count, (number + 1) * height // count)
-            torch.add(self._added(x, rows, quality), x[:, :, rows], out=result[:, :, rows])
-        return result
+        return self._added(x, slice(0, x.shape[2]), quality).add_(x)
 
-    def _added(self, x: Tensor, rows: slice, quality: Tensor) -> Tensor:
+    def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Like `forward`, of what its caller needs no more: the result may take its place, strip by strip."""
+        height, width = x.shape[2:]
+        count = -(-height * width // STRIP_PLACES)
+        if count == 1 or torch.is_grad_enabled():
+            return self(x, quality)
+        above: list[Tensor] = []  # the row above a strip, as it was
+        for number in range(count):
+            start, stop = number * height // count, (number + 1) * height // count
+            seen = torch.cat([*above, x[:, :, start : stop + 1]], 2)
+            own = slice(len(above), len(above) + stop - start)
+            above = [x[:, :, stop - 1 : stop].clone()]
+            torch.add(self._added(seen, own, quality), seen[:, :, own], out=x[:, :, start:stop])
+        return x
+
+    def _added(self, x: Tensor, own: slice, quality: Tensor) -> Tensor:
         """What is added to some rows."""
         in_place = not torch.is_grad_enabled()  # what no gradient needs is overwritten: less memory to fill
-        top, bottom = max(rows.start - 1, 0), min(rows.stop + 1, x.shape[2])  # what the depthwise convolution sees
-        seen, own = x[:, :, top:bottom], slice(rows.start - top, rows.stop - top)
-        h = self.branch_input(seen, quality)
-        clamp = torch.clamp_ if in_place and h is not seen else torch.clamp
+        h = self.branch_input(x, quality)
+        clamp = torch.clamp_ if in_place and h is not x else torch.clamp
         h = clamp(h, -self.input_bound, self.input_bound)
         with precision_of(self):
             h = F.silu(self._expand(h, quality), inplace=in_place)
@@ -180,4 +189,13 @@ class BlockStack(nn.ModuleList):
         """x: (B, channels, H, W); quality: (B,) half steps."""
         for block in self:
             x = block(x, quality)
+        return x
+
+    def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Like `forward`, of what its caller needs no more: the result may take its place."""
+        for block in self:
+            assert isinstance(block, ResidualBlock)
+            x = block.overwrite(x, quality)
+        if not torch.is_grad_enabled() and x.shape[2] * x.shape[3] > LARGE_PLACES:
+            release_freed_memory()  # what strips left is in pieces, and what comes is whole
         return x

@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from PIL import Image, PngImagePlugin
 
@@ -31,10 +31,11 @@ class _Format:
     grey_modes: tuple[str, ...] = ("L", "LA")  # those that stay grey, so that a grey profile still fits
     longest_exif: int | None = None
     longest_xmp: int | None = None
+    in_order: bool = False  # written from its start to its end
 
 
 _FORMATS = {
-    "PNG": _Format((".png",)),
+    "PNG": _Format((".png",), in_order=True),
     "JPEG": _Format(
         (".jpg", ".jpeg", ".jpe", ".jfif"),
         {"quality": 95, "subsampling": "4:4:4", "optimize": True},
@@ -46,9 +47,9 @@ _FORMATS = {
     "AVIF": _Format((".avif",), {"quality": 95, "subsampling": "4:4:4"}, grey_modes=("L",)),
     "TIFF": _Format((".tif", ".tiff")),  # uncompressed: Pillow's compressing writer loses EXIF directories
     "JPEG2000": _Format((".jp2", ".j2k"), metadata=False),
-    "BMP": _Format((".bmp",), alpha=False, metadata=False),
+    "BMP": _Format((".bmp",), alpha=False, metadata=False, in_order=True),
     "TGA": _Format((".tga",), metadata=False),
-    "PPM": _Format((".ppm", ".pgm", ".pnm"), alpha=False, metadata=False),
+    "PPM": _Format((".ppm", ".pgm", ".pnm"), alpha=False, metadata=False, in_order=True),
 }
 _FORMAT_OF_SUFFIX = {suffix: name for name, form in _FORMATS.items() for suffix in form.suffixes}
 PICTURE_SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
@@ -86,8 +87,7 @@ def save_picture(
     name = _format_name(path if path is not None else name_of_file(target), format)
     if not isinstance(picture, Picture):
         picture = read_picture(picture, max_pixels=None)
-    data, losses = _encode(to_pil(picture), name)
-    _warn(losses)
+    data = encode_picture(picture, name)
     if isinstance(target, (str, bytes, os.PathLike)):
         write_atomically(os.fsdecode(target), data, overwrite)
         return
@@ -114,14 +114,27 @@ def encode_picture(picture: Picture, format: str) -> bytes:
     name = _format_name(None, format)
     image = to_pil(picture)
     del picture
-    data, losses = _encode(image, name)
-    _warn(losses)
-    return data
-
-
-def _warn(losses: list[str]) -> None:
+    out, losses = _encode(image, name)
+    del image
     for loss in losses:
-        warnings.warn(loss, LossyConversionWarning, stacklevel=3)
+        warnings.warn(loss, LossyConversionWarning, stacklevel=2)
+    return out.getvalue()
+
+
+class _Growing:
+    """A file that is written from its start to its end. Unlike `BytesIO` it moves nothing as it grows."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        """Append bytes."""
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def getvalue(self) -> bytes:
+        """All that was written."""
+        return b"".join(self._parts)
 
 
 def _format_name(path: object, format: str | None) -> str:
@@ -142,8 +155,8 @@ def _format_name(path: object, format: str | None) -> str:
     return name
 
 
-def _encode(image: Image.Image, name: str) -> tuple[bytes, list[str]]:
-    """Code what `to_pil` gave in a format; give the bytes and one sentence for each loss."""
+def _encode(image: Image.Image, name: str) -> tuple[_Growing | io.BytesIO, list[str]]:
+    """Code what `to_pil` gave in a format; give the file and one sentence for each loss."""
     form, losses = _FORMATS[name], []
     icc, exif, xmp = (image.info.get(key) for key in ("icc_profile", "exif", "xmp"))
     exif = exif and exif.removeprefix(EXIF_START)
@@ -171,10 +184,10 @@ def _encode(image: Image.Image, name: str) -> tuple[bytes, list[str]]:
     if name == "AVIF" and image.mode == "L":
         form_options["subsampling"] = "4:0:0"  # else Pillow stores it as colour
     while True:
-        out = io.BytesIO()
+        out = _Growing() if form.in_order else io.BytesIO()
         try:
-            image.save(out, name, **form_options, **_metadata_options(name, icc, exif, xmp))
-            return out.getvalue(), losses
+            image.save(cast(IO[bytes], out), name, **form_options, **_metadata_options(name, icc, exif, xmp))
+            return out, losses
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             if exif:  # some writers take EXIF apart, and it may be broken: the pixels matter more

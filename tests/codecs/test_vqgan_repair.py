@@ -81,8 +81,10 @@ def test_files_that_lost_packets(model: str) -> None:
     damaged, lost = without_packets(data, 0.2, seed=4)
     assert len(lost) == 2
     assert len(damaged) < len(data)
-    with pytest.raises(nicodec.errors.StreamError):
-        nicodec.decompress(damaged)
+    altered = bytes([*data[:-40], data[-40] ^ 1, *data[-39:]])
+    for broken in (damaged, altered, data[:-20]):
+        with pytest.raises(nicodec.errors.StreamError, match="--repair"):
+            nicodec.decompress(broken)
     with pytest.raises(CorruptError, match="--repair"):
         nicodec.decompress(damaged, partial=True)
     with pytest.warns(DamageWarning, match="2 of 10 packets were lost: .* filled in"):

@@ -34,6 +34,21 @@ def test_the_branch_alone_runs_in_bfloat16(scaled: bool) -> None:
     assert (short - exact).abs().max() < 0.02 * (exact - x).abs().max()
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_result_that_takes_the_place_of_its_input_is_the_same(
+    scaled: bool, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, x, quality = trained(scaled), torch.randn(2, 16, 9, 6), torch.tensor([40, 180])
+    x = x.contiguous(memory_format=torch.channels_last)
+    monkeypatch.setattr("nicodec.layers.blocks.STRIP_PLACES", 6 * rows)
+    with torch.inference_mode():
+        expected, given = block(x, quality), x.clone()
+        torch.testing.assert_close(block.overwrite(given, quality), expected)
+    torch.testing.assert_close(block.overwrite(x, quality), expected)  # where gradients are, it is left alone
+    assert not torch.equal(given, x)
+
+
 def test_an_untrained_block_is_the_identity() -> None:
     block, x = ResidualBlock(16, scaled=True), torch.randn(1, 16, 5, 6)
     assert torch.equal(block(x, torch.tensor([100])), x)

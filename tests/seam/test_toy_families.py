@@ -153,7 +153,7 @@ def test_it_is_evaluated(place: Path) -> None:
         "pictures",
         *("-c", "nicodec-mosaic-small:levels=1,settings=20/80"),
         *("-c", "nicodec-blink:keys_only=true,settings=20/80"),
-        *("-m", "psnr", "--progressive", "0", "-o", "report"),
+        *("-m", "psnr", "--progressive", "0", "--processes", "1", "-o", "report"),
     )
     results = (place / "report" / "results.json").read_text()
     assert "nicodec-mosaic-small-levels1" in results
