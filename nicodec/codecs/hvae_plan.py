@@ -34,7 +34,7 @@ LAST = PARTS
 SHARES = (0.1, 0.25, 0.5, 0.75)
 """Of a file's bytes, just before which levels end: where one may want to cut it."""
 
-SHORT = 0.004
+SHORT = 0.02
 """Of what a level should hold, it is planned to hold so much less: one that is too long is lost by the cut."""
 
 SMALL = 6000.0

@@ -52,6 +52,10 @@ CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
         "vqgan-q100": (smooth_picture(130, 170, 3), 100, {}),
         "vqgan-packets": (smooth_picture(120, 200, 1), 60, {"packets": 4}),
     },
+    "mcquic": {
+        "mcquic-q20": (smooth_picture(120, 200, 1), 20, {}),
+        "mcquic-q80": (smooth_picture(130, 170, 3), 80, {}),
+    },
 }
 """By codec and name of the file: picture, quality, options."""
 
