@@ -21,7 +21,7 @@ CROP = "1500,1000,512,512"
 HEADINGS = ("picture", "command", "seconds", "of the processor", "peak memory")
 
 
-def mosaic(photos: Sequence[Path], width: int, height: int) -> Image.Image:
+def collage(photos: Sequence[Path], width: int, height: int) -> Image.Image:
     """A picture of this size of photographs side by side, the first at the top left."""
     picture = Image.new("RGB", (width, height))
     top, number = 0, 0
@@ -59,7 +59,7 @@ def main(photos: Sequence[Path], folder: Path) -> str:
     for width, height in SIZES:
         name = f"{width}x{height}"
         png, nic, back = (str(folder / f"{name}{suffix}") for suffix in (".png", ".nic", "-back"))
-        mosaic(photos, width, height).save(png, compress_level=1)
+        collage(photos, width, height).save(png, compress_level=1)
         commands = {
             "compress": ("compress", png, "-o", nic),
             "decompress to PNG": ("decompress", nic, "-o", back + ".png"),

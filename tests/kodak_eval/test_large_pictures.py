@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kodak_eval.large_pictures import measure, mosaic
+from kodak_eval.large_pictures import measure, collage
 
 
 def test_photographs_fill_a_picture(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_photographs_fill_a_picture(tmp_path: Path) -> None:
     photos = [tmp_path / f"{number}.png" for number in range(2)]
     for colour, photo in zip(colours, photos, strict=True):
         Image.new("RGB", (40, 30), colour).save(photo)
-    picture = np.asarray(mosaic(photos, 100, 70))
+    picture = np.asarray(collage(photos, 100, 70))
     assert picture.shape == (70, 100, 3)
     assert {tuple(each) for each in picture.reshape(-1, 3).tolist()} == set(colours)
 
