@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kodak_eval.large_pictures import measure, collage
+from kodak_eval.large_pictures import collage, measure
 
 
 def test_photographs_fill_a_picture(tmp_path: Path) -> None:
