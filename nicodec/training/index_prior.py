@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from nicodec.codecs.codes import CodesCodec
 from nicodec.codecs.codes_network import CodeNetwork, Level
@@ -16,8 +16,8 @@ from nicodec.exact.anchors import ANCHORS
 from nicodec.layers.index_context import PASSES, pass_of
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures
+from nicodec.training.fitting import Fit
 from nicodec.training.loss import drawn_qualities
-from nicodec.training.optimisers import build_average, build_schedulers, rate_factor
 
 WARMUP_STEPS, DECAY = 20, 0.99
 """Of the fit's rate (it falls from the first step on), and the decay of the average of what is fitted."""
@@ -87,22 +87,14 @@ def fit_prior(
         The number of steps.
 
     """
-    network, spent = codec.network, 0.0
+    network = codec.network
     levels = list(network.each_level())
     trained = [parameter for level in levels for parameter in level.context.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.99), weight_decay=0.0)
+    fit = Fit(trained, rate=rate, warmup_steps=WARMUP_STEPS, decay=DECAY)
     counts = [level.frequencies.shares * BELIEVED for level in levels]
-
-    def factor(step: int) -> float:
-        return rate_factor(spent, step, warmup_steps=WARMUP_STEPS, decay_from=0.0)
-
-    (scheduler,) = build_schedulers([optimiser], factor)
-    parameters = nn.ParameterList(trained)
-    average = build_average(parameters, DECAY)
     for level in levels:
         level.context.train()
-    for share in budget:
-        spent = share
+    for _ in fit.steps(budget):
         x, quality = pictures.batch(batch, crop), drawn_qualities(batch).to(trained[0].device)
         with torch.no_grad():
             y = network.analyse(x, quality)
@@ -117,14 +109,8 @@ def fit_prior(
             level.frequencies.shares.copy_(counts[number] / counts[number].sum(1, keepdim=True))
             for _ in range(DRAWS):
                 bits = bits + prior_bits(network, level, chosen, before, quality[own], lost_share).sum()
-        optimiser.zero_grad(set_to_none=True)
-        (bits / (DRAWS * batch * crop * crop)).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        scheduler.step()
-        average.update_parameters(parameters)
-    with torch.no_grad():
-        for parameter, mean in zip(trained, average.module.parameters(), strict=True):
-            parameter.copy_(mean)
+        fit.take(bits / (DRAWS * batch * crop * crop))
+    fit.finish()
     codec.eval()
     codec.to_integers()
     return budget.steps

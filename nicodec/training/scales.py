@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from nicodec.codecs.latent import LatentCodec
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.training.budget import Budget
 from nicodec.training.data import Pictures
+from nicodec.training.fitting import Fit
 from nicodec.training.loss import drawn_qualities, sample_weight
-from nicodec.training.optimisers import build_average, build_schedulers, rate_factor
 
 LEARNING_RATE, WARMUP_STEPS, DECAY = 2e-4, 50, 0.995
 """AdamW's rate, its warm-up (it falls from the first step on), and the decay of the average of the weights."""
@@ -45,31 +44,16 @@ def learn_scales(
     for parameter in others:
         parameter.requires_grad_(False)
     codec.train()
-    spent = 0.0
-    optimiser = torch.optim.AdamW(trained, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0)
-
-    def factor(step: int) -> float:
-        return rate_factor(spent, step, warmup_steps=WARMUP_STEPS, decay_from=0.0)
-
-    (scheduler,) = build_schedulers([optimiser], factor)
-    parameters = nn.ParameterList(trained)
-    average = build_average(parameters, DECAY)
-    for share in budget:
-        spent = share
+    fit = Fit(trained, rate=LEARNING_RATE, warmup_steps=WARMUP_STEPS, decay=DECAY)
+    for _ in fit.steps(budget):
         x = pictures.batch(batch, crop)
         quality = drawn_qualities(batch).to(device)
         estimator = RateEstimator(noise=False)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
             codec.code_latents(LeastCost(estimator), x, (x.shape[2], x.shape[3]), quality)
         weight = sample_weight(codec.rate_weight(quality), power)
-        optimiser.zero_grad(set_to_none=True)
-        (weight * estimator.bits / (x.shape[2] * x.shape[3])).mean().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        scheduler.step()
-        average.update_parameters(parameters)
-    with torch.no_grad():
-        for parameter, mean in zip(trained, average.module.parameters(), strict=True):
-            parameter.copy_(mean)
+        fit.take((weight * estimator.bits / (x.shape[2] * x.shape[3])).mean())
+    fit.finish()
     for parameter in others:
         parameter.requires_grad_(True)
     codec.eval()
