@@ -60,7 +60,7 @@ GRID = 96
 
 PIXEL_MIDDLE, PIXEL_GAIN = 0.5, 4.0
 CHROMA_GAIN = (2 / 3) ** 0.5
-"""Of U and V against Y: an error's square counts as (6·Y + U + V)/8 says, of planes of different size."""
+"""Of U and V against Y in the grid."""
 
 KR, KB = 0.299, 0.114
 """BT.601: what red and blue count in luma, where frames are coded as pictures, whatever the clip's own matrix."""
@@ -103,7 +103,7 @@ class VideoConfig:
     """Fingerprint of the model of pictures that codes frames without references."""
 
     def rate_weight(self, quality: Tensor) -> Tensor:
-        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; MSE is (6·Y + U + V)/8."""
+        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; MSE as `nicodec.training.video` says."""
         t = quality.to(torch.float32) / 200
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
 

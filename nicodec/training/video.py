@@ -22,17 +22,21 @@ from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
+from nicodec.training.fitting import Fit
 from nicodec.training.loss import drawn_qualities, sample_weight
 from nicodec.training.objective import DataSettings, Objective
-from nicodec.training.optimisers import build_schedulers, rate_factor
 from nicodec.training.settings import setting
 from nicodec.training.steps import Steps, check_stages
 from nicodec.training.video_data import Clips, ClipSettings
 from nicodec.training.workers import Workers
 from nicodec.zoo import find_model, load_codec
 
-FIT_RATE, FIT_WARMUP = 2e-4, 20
-"""AdamW's rate when the integer networks are fitted at the end, and its warm-up."""
+FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
+"""When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
+
+LUMA, CHROMA = 6 / 8, 5 / 8
+"""What squared errors count. Clips are judged by (6·Y + U + V)/8 of the planes' PSNR in decibels, and a decibel of a
+chroma plane, whose error is a fourth to a sixth of luma's, stands for so much less of squared error."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 
@@ -139,7 +143,7 @@ class _Sequence(nn.Module):
     def forward(
         self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Squared errors (frames, B), as (6·Y + U + V)/8 says, bits (frames, B), and those of the vectors.
+        """Squared errors (frames, B), see `weighted_error`, bits (frames, B), and those of the vectors.
 
         Args:
             frames: as they are.
@@ -171,9 +175,9 @@ class _Sequence(nn.Module):
 
 
 def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
-    """(6·Y + U + V)/8 of the mean squared errors, (B,)."""
+    """The planes' mean squared errors, weighted by `LUMA` and `CHROMA`, (B,)."""
     y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
-    return (6 * y + u + v) / 8
+    return LUMA * y + CHROMA * (u + v)
 
 
 class VideoObjective(Objective[VideoNetwork, Clips]):
@@ -286,22 +290,15 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         for parameter in trained:
             parameter.requires_grad_(True)
         sequence = _Sequence(codec, as_encoder=True).train()
-        optimiser = torch.optim.AdamW(trained, lr=FIT_RATE, betas=(0.9, 0.99), weight_decay=0.0)
-        spent = 0.0
-        (scheduler,) = build_schedulers(
-            [optimiser], lambda step: rate_factor(spent, step, warmup_steps=FIT_WARMUP, decay_from=0.0)
-        )
+        fit = Fit(trained, rate=FIT_RATE, warmup_steps=FIT_WARMUP, decay=FIT_DECAY)
         stage = self.settings.stages[-1]
-        for share in budget:
-            spent = share
+        for _ in fit.steps(budget):
             plan, frames, first, intra, qualities = self._drawn(stage)
             _, bits, vector_bits = sequence(frames, first, intra, plan, qualities)
             weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.steps])
             loss = sample_weight(weights, self.settings.lambda_power) * (bits + vector_bits) / stage.crop**2
-            optimiser.zero_grad(set_to_none=True)
-            loss.mean().backward()
-            optimiser.step()
-            scheduler.step()
+            fit.take(loss.mean())
+        fit.finish()
         for parameter in codec.parameters():
             parameter.requires_grad_(True)
         codec.to_integers()
