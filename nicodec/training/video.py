@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, VideoNetwork, prepare, to_codes
+from nicodec.codecs.video_network import (
+    Coded,
+    Planes,
+    Prepared,
+    Reference,
+    VideoNetwork,
+    prepare,
+    to_codes,
+    weighted_error,
+)
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
@@ -33,10 +42,6 @@ from nicodec.zoo import find_model, load_codec
 
 FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
 """When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
-
-LUMA, CHROMA = 6 / 8, 5 / 8
-"""What squared errors count. Clips are judged by (6·Y + U + V)/8 of the planes' PSNR in decibels, and a decibel of a
-chroma plane, whose error is a fourth to a sixth of luma's, stands for so much less of squared error."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 
@@ -172,12 +177,6 @@ class _Sequence(nn.Module):
             bits.append(torch.as_tensor(estimator.bits))
             vector_bits.append(torch.as_tensor(vectors.bits))
         return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
-
-
-def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
-    """The planes' mean squared errors, weighted by `LUMA` and `CHROMA`, (B,)."""
-    y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
-    return LUMA * y + CHROMA * (u + v)
 
 
 class VideoObjective(Objective[VideoNetwork, Clips]):
