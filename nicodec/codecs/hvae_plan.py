@@ -89,6 +89,12 @@ class Costs:
     in_first: NDArray[np.float64]
     whole: float
 
+    @classmethod
+    def of_all(cls, parts: Sequence[Costs]) -> Costs:
+        """What slices cost in all tiles together."""
+        in_all, in_first = (np.sum([p.in_all for p in parts], 0), np.sum([p.in_first for p in parts], 0))
+        return cls(in_all, in_first, sum(p.whole for p in parts))
+
     def thresholds(self, targets: Sequence[float]) -> list[int]:
         """Thresholds of slices that end just before so many bits each, and of the needed ones."""
         last_first = REFINED_AT
