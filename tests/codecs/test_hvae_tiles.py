@@ -26,7 +26,7 @@ from nicodec.zoo import write_model
 from ..conftest import smooth_picture
 from .test_hvae import started
 
-HEIGHT, WIDTH = 300, 420
+HEIGHT, WIDTH, TILES = 200, 300, 6
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,14 +65,14 @@ def test_levels_have_a_part_of_each_tile(model: Model, pixels: np.ndarray, data:
     stored = container.read_picture(data)
     assert all(packet.type == container.PacketType.LEVEL for packet in stored.packets)
     levels = [Stream(packet.data, packet.symbol_checksum) for packet in stored.packets]
-    parts = apart(levels, 12)
+    parts = apart(levels, TILES)
     assert {len(part) for part in parts} == {len(levels)}
     assert together(parts) == tuple(levels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiling, "WHOLE_PIXELS", 2**30)
         whole = model.compress(pixels, 80)
         of_whole = error(pixels, model.decompress(whole))
-    assert len(data) < 1.2 * len(whole) + 12 * 40
+    assert len(data) < 1.2 * len(whole) + TILES * 40
     assert error(pixels, model.decompress(data)) < 1.1 * of_whole + 1
 
 
@@ -80,13 +80,13 @@ def test_every_prefix_is_a_better_picture(model: Model, pixels: np.ndarray, data
     count = container.read_picture(data).packet_count
     errors = [error(pixels, model.decompress(data, upto=n + 1)) for n in range(count)]
     assert all(after < 1.02 * before for before, after in pairwise(errors)), errors
-    assert errors[-1] < 0.3 * errors[0]
+    assert errors[-1] < 0.5 * errors[0]
 
 
 def test_a_crop_is_that_of_the_whole(model: Model, data: bytes) -> None:
     for upto in (None, 3):
         whole = np.asarray(model.decompress(data, upto=upto))
-        for left, top, width, height in ((0, 0, 30, 40), (100, 90, 64, 100), (400, 280, 20, 20)):
+        for left, top, width, height in ((0, 0, 30, 40), (100, 90, 64, 100), (280, 180, 20, 20)):
             part = np.asarray(model.decompress(data, upto=upto, crop=(left, top, width, height)))
             assert np.array_equal(part, whole[top : top + height, left : left + width])
 
@@ -117,9 +117,9 @@ def test_files_do_not_depend_on_tiles_at_once(model: Model, pixels: np.ndarray, 
 def test_damage_is_told(model: Model, data: bytes) -> None:
     stored = container.read_picture(data)
     levels = [Stream(packet.data, packet.symbol_checksum) for packet in stored.packets]
-    size, quality, whole = (320, 448), torch.tensor([160]), Window(0, 0, 320, 448)
+    size, quality, whole = (256, 320), torch.tensor([160]), Window(0, 0, 256, 320)
     random, right = np.random.default_rng(0), list(model.codec.decode_parts(levels, size, quality, whole))
-    for _ in range(6):
+    for _ in range(3):
         number = int(random.integers(len(levels)))
         broken = bytearray(levels[number].data)
         broken[int(random.integers(len(broken)))] ^= int(random.integers(1, 256))
@@ -129,4 +129,4 @@ def test_damage_is_told(model: Model, data: bytes) -> None:
                 found = list(model.codec.decode_parts(wrong, size, quality, whole))
                 assert all(torch.equal(one, other) for (_, one), (_, other) in zip(found, right, strict=True))
     with pytest.raises(CorruptError):
-        apart([Stream(levels[0].data, levels[0].checksum)], 11)
+        apart([Stream(levels[0].data, levels[0].checksum)], TILES - 1)
