@@ -44,11 +44,13 @@ from nicodec.codecs.hvae_plan import (
     ALL_SECOND,
     LAST,
     PARTS,
+    PLAIN,
     REFINED_AT,
     REFINED_FROM,
     REFINED_TO,
     Costs,
     Look,
+    any_threshold,
     corrected,
     plan,
 )
@@ -58,6 +60,7 @@ from nicodec.codecs.hyper_latents import index_of
 from nicodec.codecs.hyperprior import FINE_WIDTH, PIXEL_GAIN, PIXEL_MEAN, Hyperprior, HyperpriorConfig
 from nicodec.codecs.latent import EFFORT_DEFAULT, EFFORT_MAX, EFFORT_THOROUGH, LatentCodec, LatentOptions
 from nicodec.codecs.options import option
+from nicodec.codecs.safe_way import plan_areas
 from nicodec.codecs.tile_drawing import LATENT_SIDE, Tile, decode_tiles, lay_out
 from nicodec.codecs.tile_pool import TilePool
 from nicodec.codecs.tiling import Tiling
@@ -360,9 +363,10 @@ class Hvae(LatentCodec):
         Their scales are those of a photograph's: where these are small, they begin as nothing.
         """
         base, blocks = self.base, self.latent_blocks
-        blocks.enter.weight.copy_(base.to_fine.weight * base.to_fine.input_scale)
         assert blocks.enter.bias is not None
-        blocks.enter.bias.copy_(base.to_fine.bias)
+        drawn = torch.linalg.inv((base.from_fine.weight * base.from_fine.input_scale).double()).float()
+        blocks.enter.weight.copy_(drawn)  # pixels as what draws them
+        blocks.enter.bias.copy_(-drawn @ base.from_fine.bias)
         quality = torch.full((len(crops),), QUALITY_STEPS, device=crops.device)
         gain, inverse_gain = base.log_gain(quality).exp(), base.log_inverse_gain(quality).exp()
         latents = (self._latents_of(crops, quality) * gain).round() * inverse_gain
@@ -438,47 +442,70 @@ class Hvae(LatentCodec):
         def see(number: int) -> _Seen:
             tile = tiles[number]
             around = tile.grown(LATENT_SIDE * self.base.reach[0], whole) if several else tile
-            y, features = self._analyse(source.part(around), quality)
+            x, inside = source.part(around), tile.seen_from(around)
+            areas, filled = PlainAreas.none(tile.size), None
+            if not self.config.strides:
+                found = plan_areas(self, inside.of(x), quality, thorough=thorough)
+                areas = found.areas
+                if areas.any and (several or not areas.cover_all):
+                    x, filled = x.clone(), found.x
+                    inside.of(x).copy_(filled.mean((2, 3), keepdim=True) if areas.cover_all else filled)
+            y, features = self._analyse(x, quality)
             if y is not None:
-                y = tile.seen_from(around).in_units(LATENT_SIDE).of(y).contiguous()
-            return _Seen(tile.size, quality, y, features)
+                y = inside.in_units(LATENT_SIDE).of(y).contiguous()
+            return _Seen(tile.size, quality, areas, filled, y, features)
 
-        def fit(number: int) -> tuple[Stream, ...]:
-            tile, (writers, latents) = tiles[number], written[number]
-            if self.config.filter_weights and not self.config.strides:
-                x = source.part(tile)
-                self.base.code_filters([writers[-1]], x, latents, quality, fit=thorough, quick=several)
-            return tuple(writer.finish() for writer in writers)
+        def end(number: int) -> tuple[Stream, ...]:
+            (writers, latents), areas, filled = written[number], seen[number].areas, seen[number].filled
+            if not self.config.strides and not plain:
+                x = source.part(tiles[number])
+                fitted = x if filled is None else filled
+                (matrix,) = self.base.code_filters(
+                    [writers[-1]], fitted, latents, quality, fit=thorough, quick=several
+                )
+                if areas.have_residual:
+                    x_hat = self.synthesise(latents, quality, [matrix]).float()
+                    areas.code_residual(writers[-1], x[0], x_hat[0], float(self.rate_weight(quality)))
+            streams = [writer.finish() for writer in writers]
+            if any(one.areas.any for one in seen):
+                streams.insert(COARSE_LEVELS, _areas_level(areas, seen[number].size))
+            return tuple(streams)
 
         with TilePool(quality.device, alone=not several) as pool:
 
             def write(thresholds: Sequence[int]) -> list[tuple[list[PictureWriter], Tensor]]:
-                return list(pool.map(lambda one: self._write(one, thresholds, thorough), seen))
+                levels = COARSE_LEVELS if plain else None
+                return list(pool.map(lambda one: self._write(one, thresholds, thorough, levels), seen))
 
             seen += pool.map(see, everywhere)
+            plain = all(one.areas.cover_all for one in seen)  # and nothing of the slices would be seen
             thresholds: list[int] = []
-            if self.config.latents:
+            if self.config.latents and not plain:
                 costs = Costs.of_all(list(pool.map(self._look, seen)))
                 thresholds = plan(costs, options.slices)
             written = write(thresholds)
-            if self.config.latents and thorough:
+            if thresholds and thorough:
                 lengths = [[len(writer.finish().data) for writer in writers] for writers, _ in written]
                 sizes = [sum(each) for each in zip(*lengths, strict=True)][: COARSE_LEVELS + len(thresholds)]
                 better = corrected(costs, options.slices, thresholds, sizes)
                 if better != thresholds:
                     written = write(better)
-            streams = list(pool.map(fit, everywhere))
+            streams = list(pool.map(end, everywhere))
         return together(streams) if several else streams[0]
 
     def _tiles(self, size: tuple[int, int]) -> Tiling:
         """How a picture of H, W is cut; latent blocks see all of it at once."""
         return Tiling((0, size[0]), (0, size[1])) if self.config.strides else Tiling.of(size)
 
-    def _write(self, seen: _Seen, thresholds: Sequence[int], thorough: bool) -> tuple[list[PictureWriter], Tensor]:
-        """Write a tile's levels with slices of these thresholds; gives its latents, too."""
+    def _write(
+        self, seen: _Seen, thresholds: Sequence[int], thorough: bool, levels: int | None
+    ) -> tuple[list[PictureWriter], Tensor]:
+        """Write a tile's levels, so many at most, with slices of these thresholds; gives its latents, too."""
         writers: list[PictureWriter] = []
 
-        def next_coder() -> Coder:
+        def next_coder() -> Coder | None:
+            if len(writers) == levels:
+                return None
             writers.append(PictureWriter())
             return LeastCost(writers[-1]) if thorough else writers[-1]
 
@@ -505,8 +532,12 @@ class Hvae(LatentCodec):
             x_hat = torch.zeros((1, 3, *size), dtype=torch.float32, device=quality.device)
             lay_out(self.decode_parts(streams, size, quality, Window.whole(size)), x_hat[0])
             return x_hat
-        latents, drawn_as, matrix = self._read(streams, size, quality)
-        return self.synthesise(latents, drawn_as, [matrix])
+        found = self._read(streams, Window.whole(size), quality)
+        assert found.latents is not None
+        x_hat = self.synthesise(found.latents, found.quality, [found.matrix])
+        if not found.areas.any:
+            return x_hat
+        return found.areas.lay_over(x_hat[0].float(), found.residual, float(self.rate_weight(quality)))[None]
 
     def decode_parts(
         self, streams: Sequence[Stream | None], size: tuple[int, int], quality: Tensor, window: Window
@@ -519,15 +550,17 @@ class Hvae(LatentCodec):
         parts = apart([stream for stream in streams if stream is not None], len(tiles))
 
         def read(number: int, wanted: Window | None) -> Tile:
-            latents, drawn_as, matrix = self._read(parts[number], tiles[number].size, quality)
-            return Tile(tiles[number], drawn_as, PlainAreas.none(tiles[number].size), latents, matrix, None)
+            return self._read(parts[number], tiles[number], quality)
 
         yield from decode_tiles(self, read, tiles, window, reach=self.base.reach[1], device=quality.device)
 
-    def _read(
-        self, streams: Sequence[Stream], size: tuple[int, int], quality: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Latents of a picture's levels or a tile's, the quality that they are drawn as, and the filter's matrix."""
+    def _read(self, streams: Sequence[Stream], window: Window, quality: Tensor) -> Tile:
+        """What the levels of a picture or a tile give."""
+        size = window.size
+        areas = _read_areas(streams, size) if self.config.latents else None
+        if areas is not None:
+            streams = [*streams[:COARSE_LEVELS], *streams[COARSE_LEVELS + 1 :]]
+        areas = areas or PlainAreas.none(size)
         left, readers = iter(streams), list[PictureReader]()
 
         def next_coder() -> Coder | None:
@@ -537,26 +570,59 @@ class Hvae(LatentCodec):
             readers.append(PictureReader(stream))
             return readers[-1]
 
-        depth, matrix = None, None
+        depth = matrix = residual = None
         for depth in self.code_levels(next_coder, None, size, quality):
             if depth.whole:
                 (matrix,) = self.code_filters([readers[-1]], None, depth.latents(), quality)
+                residual = areas.code_residual(readers[-1], None, None, float(self.rate_weight(quality)))
             readers[-1].finish()
         if depth is None or len(readers) < len(streams):
             raise CorruptError(
                 f"the picture has {len(streams)} levels, not the {len(readers)} that are all; copy it again"
             )
-        return depth.latents(), depth.quality, matrix
+        return Tile(window, depth.quality, areas, depth.latents(), matrix, residual)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the encoder sees of a picture or a tile: its size, its quality, latents, what latent blocks see."""
+    """What the encoder sees of a picture or a tile.
+
+    Attributes:
+        size: H, W.
+        quality: int64 (1,), half steps.
+        areas: those that are coded plainly.
+        filled: (1, 3, H, W) with a smooth fill where such areas hide what is decoded; None: there are none.
+        y: latents, if there are any.
+        features: what latent blocks see, if there are any.
+
+    """
 
     size: tuple[int, int]
     quality: Tensor
+    areas: PlainAreas
+    filled: Tensor | None
     y: Tensor | None
     features: Sequence[Tensor] | None
+
+
+def _areas_level(areas: PlainAreas, size: tuple[int, int]) -> Stream:
+    """The level of a picture's plain areas."""
+    writer = PictureWriter()
+    writer.code(torch.full((1, 1, 1, 1), float(PLAIN)), any_threshold(1, torch.int64, torch.device("cpu")))
+    PlainAreas.code(writer, areas, size)
+    return writer.finish()
+
+
+def _read_areas(streams: Sequence[Stream], size: tuple[int, int]) -> PlainAreas | None:
+    """The plain areas of a picture of such levels; None: there is no level of them."""
+    if len(streams) <= COARSE_LEVELS:
+        return None
+    reader = PictureReader(streams[COARSE_LEVELS])
+    if int(reader.code(None, any_threshold(1, torch.int64, torch.device("cpu")))) != PLAIN:
+        return None
+    areas = PlainAreas.code(reader, None, size)
+    reader.finish()
+    return areas
 
 
 def _between(values: Tensor) -> Tensor:

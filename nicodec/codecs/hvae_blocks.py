@@ -219,7 +219,9 @@ class LatentBlocks(Layer):
         with precision_of(self):
             h = self.enter(F.pixel_unshuffle((x - PIXEL_MEAN) * PIXEL_GAIN, self.strides[-1]))
             found = [self.encoder[-1](h, quality)]
-            for coarser, stack in zip(reversed(list(self.to_coarser)), reversed(list(self.encoder)[:-1]), strict=True):
+            for coarser, stack in zip(
+                reversed(list(self.to_coarser)), reversed(list(self.encoder)[:-1]), strict=True
+            ):
                 found.append(stack(coarser(F.pixel_unshuffle(found[-1], 2)), quality))
         return found[::-1]
 

@@ -24,10 +24,11 @@ from nicodec.codecs.hvae_plan import (
     POSITIONS,
     REFINED_FROM,
     REFINED_TO,
+    any_threshold,
 )
 from nicodec.codecs.hyper_latents import code_hyper_latents
 from nicodec.entropy.coder import Coder
-from nicodec.entropy.priors import SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
+from nicodec.entropy.priors import SPLIT_RATIO, SPLIT_STEPS, ScaleMixture, SecondPart
 from nicodec.errors import CorruptError
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
@@ -194,10 +195,9 @@ class Slices:
             CorruptError: it is less than `least`, or not below `above`.
 
         """
-        kind = torch.float32 if self.training else torch.int64  # the logits'
-        logits = torch.zeros((self.shape[0], POSITIONS, 1, 1, 1), dtype=kind, device=self.quality.device)
+        kind = torch.float32 if self.training else torch.int64
         given = None if self.thresholds is None else next(self.thresholds).float()
-        found = self.coder.code(given, Categorical(logits)).to(torch.int64)
+        found = self.coder.code(given, any_threshold(len(self.quality), kind, self.quality.device)).to(torch.int64)
         if not self.training and bool(((found < least) | (found >= above)).any()):
             raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
         return found.clamp(min=LAST)

@@ -102,10 +102,11 @@ def test_there_are_no_seams(model: Model) -> None:
             parts = apart(streams[:levels], 6)
             rows = torch.zeros(1, codec.config.latents, 16, 24)
             for own, window in zip(parts, Tiling.of(size), strict=True):
-                latents, drawn_as, _ = codec._read(own, window.size, quality)
-                window.in_units(16).of(rows).copy_(latents)
+                tile = codec._read(own, window, quality)
+                assert tile.latents is not None
+                window.in_units(16).of(rows).copy_(tile.latents)
             by_tiles = codec.decode([streams[:levels]], size, quality)
-            assert torch.allclose(codec.synthesise(rows, drawn_as), by_tiles, atol=1e-5)
+            assert torch.allclose(codec.synthesise(rows, tile.quality), by_tiles, atol=1e-5)
 
 
 def test_files_do_not_depend_on_tiles_at_once(model: Model, pixels: np.ndarray, data: bytes) -> None:
