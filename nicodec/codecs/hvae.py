@@ -364,23 +364,24 @@ class Hvae(LatentCodec):
         """
         base, blocks = self.base, self.latent_blocks
         assert blocks.enter.bias is not None
-        drawn = torch.linalg.inv((base.from_fine.weight * base.from_fine.input_scale).double()).float()
-        blocks.enter.weight.copy_(drawn)  # pixels as what draws them
-        blocks.enter.bias.copy_(-drawn @ base.from_fine.bias)
+        to_pixels = base.from_fine.weight * base.from_fine.input_scale
+        from_pixels = torch.linalg.inv(to_pixels.double()).float()
+        blocks.enter.weight.copy_(from_pixels)
+        blocks.enter.bias.copy_(-from_pixels @ base.from_fine.bias)
         quality = torch.full((len(crops),), QUALITY_STEPS, device=crops.device)
         gain, inverse_gain = base.log_gain(quality).exp(), base.log_inverse_gain(quality).exp()
         latents = (self._latents_of(crops, quality) * gain).round() * inverse_gain
         left = blocks.see(crops, quality)[-1] - base.to_eighths(latents, quality)
-        basis, _, deviation = principal_components(left.movedim(1, -1).flatten(0, 2))
+        basis, _, deviation = principal_components(left.movedim(1, -1).flatten(0, 2) @ to_pixels.T)
         every = torch.linspace(0, QUALITY_STEPS, ANCHORS)
         step = torch.sqrt(18 / (math.log(2) * self.rate_weight(every)))[:, None] * PIXEL_GAIN / 255
         taken = 0
         for block in blocks.each():
             own = slice(taken, taken + block.log_gain.anchors.shape[1])
             taken = own.stop
-            matrix = basis[:, own].T
+            matrix = basis[:, own].T @ to_pixels
             block.posterior.straight.weight.copy_(torch.cat([-matrix, matrix], 1))
-            block.project.straight.weight.copy_(matrix.T)
+            block.project.straight.weight.copy_(from_pixels @ basis[:, own])
             block.log_gain.anchors.copy_(-torch.log(step).expand_as(block.log_gain.anchors))
             block.log_inverse_gain.anchors.copy_(torch.log(step).expand_as(block.log_gain.anchors))
             index = torch.log(deviation[None, own] / step / SCALE_MIN) / SCALE_STEP
