@@ -196,6 +196,7 @@ class Hvae(LatentCodec):
         thresholds: Sequence[Tensor] | None = None,
         watch: Callable[[Tensor, Tensor, Tensor], None] | None = None,
         seen: Sequence[Tensor] | None = None,
+        read_plain: Callable[[Coder], None] | None = None,
     ) -> Iterator[Depth]:
         """Hand all symbols to coders, level by level, and tell what is known after each.
 
@@ -208,6 +209,7 @@ class Hvae(LatentCodec):
                 REFINED_FROM to REFINED_TO come those of second parts, which fall to ALL_SECOND.
             watch: told of every pass's positions on the scale axis, symbols, and which elements are coded.
             seen: what latent blocks see of the pictures, if there are any, when encoding or training.
+            read_plain: when decoding, reads a level of plain areas, if there is one before the slices.
 
         """
         if not self.config.latents:
@@ -242,7 +244,7 @@ class Hvae(LatentCodec):
         coder = next_coder()
         if coder is None:
             return
-        slices = Slices(self, coder, next_coder, y, predicted, coarse, size, quality, thresholds, watch)
+        slices = Slices(self, coder, next_coder, y, predicted, coarse, size, quality, thresholds, watch, read_plain)
         yield from slices.walk()
         if c.strides and slices.whole:
             h, known = self.base.to_eighths(slices.latents(), quality), enlarged(slices.magnitudes(), 2)
@@ -558,10 +560,7 @@ class Hvae(LatentCodec):
     def _read(self, streams: Sequence[Stream], window: Window, quality: Tensor) -> Tile:
         """What the levels of a picture or a tile give."""
         size = window.size
-        areas = _read_areas(streams, size) if self.config.latents else None
-        if areas is not None:
-            streams = [*streams[:COARSE_LEVELS], *streams[COARSE_LEVELS + 1 :]]
-        areas = areas or PlainAreas.none(size)
+        areas = PlainAreas.none(size)
         left, readers = iter(streams), list[PictureReader]()
 
         def next_coder() -> Coder | None:
@@ -571,8 +570,13 @@ class Hvae(LatentCodec):
             readers.append(PictureReader(stream))
             return readers[-1]
 
+        def read_plain(coder: Coder) -> None:
+            nonlocal areas
+            areas = PlainAreas.code(coder, None, size)
+            readers[-1].finish()
+
         depth = matrix = residual = None
-        for depth in self.code_levels(next_coder, None, size, quality):
+        for depth in self.code_levels(next_coder, None, size, quality, read_plain=read_plain):
             if depth.whole:
                 (matrix,) = self.code_filters([readers[-1]], None, depth.latents(), quality)
                 residual = areas.code_residual(readers[-1], None, None, float(self.rate_weight(quality)))
@@ -612,18 +616,6 @@ def _areas_level(areas: PlainAreas, size: tuple[int, int]) -> Stream:
     writer.code(torch.full((1, 1, 1, 1), float(PLAIN)), any_threshold(1, torch.int64, torch.device("cpu")))
     PlainAreas.code(writer, areas, size)
     return writer.finish()
-
-
-def _read_areas(streams: Sequence[Stream], size: tuple[int, int]) -> PlainAreas | None:
-    """The plain areas of a picture of such levels; None: there is no level of them."""
-    if len(streams) <= COARSE_LEVELS:
-        return None
-    reader = PictureReader(streams[COARSE_LEVELS])
-    if int(reader.code(None, any_threshold(1, torch.int64, torch.device("cpu")))) != PLAIN:
-        return None
-    areas = PlainAreas.code(reader, None, size)
-    reader.finish()
-    return areas
 
 
 def _between(values: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from nicodec.codecs.hvae_plan import (
     LAST,
     PART_BITS,
     PARTS,
+    PLAIN,
     POSITIONS,
     REFINED_FROM,
     REFINED_TO,
@@ -79,6 +80,7 @@ class Slices:
         quality: Tensor,
         thresholds: Sequence[Tensor] | None,
         watch: Callable[[Tensor, Tensor, Tensor], None] | None,
+        read_plain: Callable[[Coder], None] | None,
     ) -> None:
         """See `Hvae.code_levels`.
 
@@ -88,6 +90,7 @@ class Slices:
         self.codec, self.coder, self.next_coder, self.quality = codec, coder, next_coder, quality
         self.thresholds = None if thresholds is None else iter(thresholds)
         self.training, self.watch, self.coarse = codec.training, watch, coarse
+        self.read_plain = read_plain
         c, base = codec.config, codec.base
         gain = base.log_gain(quality).exp()
         self.scale_in = base.deviation * gain
@@ -121,6 +124,12 @@ class Slices:
         """See `Hvae.code_levels`."""
         base = self.codec.base
         threshold = self._next_threshold()
+        if self.read_plain is not None and bool((threshold == PLAIN).all()):
+            self.read_plain(self.coder)
+            if not self._goes_on():
+                return
+            threshold = self._next_threshold()
+        threshold = threshold.clamp(min=LAST)
         z_hat = self._hyper_latents()
         self.mean_features = base.mean_hyper(z_hat, self.quality)
         self.scale_features = base.scale_hyper(signed_features(z_hat, self.training), self.quality)
@@ -140,7 +149,7 @@ class Slices:
             yield self.codec.depth(self._known_latents, self._quality_at(first))
             if not self._goes_on():
                 return
-            threshold = self._next_threshold(*self._turn(first, threshold))
+            threshold = self._next_threshold(*self._turn(first, threshold)).clamp(min=LAST)
 
     def _turn(self, first: Tensor, threshold: Tensor) -> tuple[int, int]:
         """Find out what comes next. Returns the least threshold that it can have, and one above the largest."""
@@ -200,7 +209,7 @@ class Slices:
         found = self.coder.code(given, any_threshold(len(self.quality), kind, self.quality.device)).to(torch.int64)
         if not self.training and bool(((found < least) | (found >= above)).any()):
             raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
-        return found.clamp(min=LAST)
+        return found
 
     def _quality_at(self, threshold: Tensor) -> Tensor:
         """The quality at which a whole file leaves out what is below a threshold, in half steps."""
