@@ -448,7 +448,7 @@ class Hvae(LatentCodec):
             x, inside = source.part(around), tile.seen_from(around)
             areas, filled = PlainAreas.none(tile.size), None
             if not self.config.strides:
-                found = plan_areas(self, inside.of(x), quality, thorough=thorough)
+                found = plan_areas(self.base, inside.of(x), quality, thorough=thorough)  # in one slice: sooner
                 areas = found.areas
                 if areas.any and (several or not areas.cover_all):
                     x, filled = x.clone(), found.x
