@@ -171,7 +171,7 @@ def steps_of(codec: Hvae, x: Tensor, quality: Tensor, count: int, rate: float) -
         optimiser.step()
         losses.append(float(loss.detach()))
     codec.to_integers()
-    codec.eval()
+    codec.eval().requires_grad_(False)
     return losses
 
 
@@ -203,13 +203,13 @@ def test_the_published_layout_trains_and_codes() -> None:
     x, quality = picture_tensor(64, 64, 3), torch.tensor([120])
     losses = steps_of(codec, x, quality, 3, 2e-5)
     assert losses[-1] < losses[0]
-    streams = encoded(codec, x, 120)
+    (streams,) = codec.encode(x, quality, HvaeOptions(effort=1))
     assert len(streams) == 12
     found = [decoded(codec, streams[:count], x, 120) for count in (1, 12)]
     assert all(each.shape == x.shape and bool(torch.isfinite(each).all()) for each in found)
     with torch.inference_mode():
         estimated, _ = codec(x, quality)
-    assert float((found[1] - estimated).square().mean()) < 1e-3
+    assert torch.allclose(found[1], estimated, atol=1e-4)
 
 
 @pytest.mark.parametrize(
