@@ -55,6 +55,7 @@ from nicodec.codecs.hvae_plan import (
     plan,
 )
 from nicodec.codecs.hvae_slices import Depth, NextCoder, Slices
+from nicodec.codecs.hvae_start import start_levels
 from nicodec.codecs.hvae_tiles import apart, together
 from nicodec.codecs.hyper_latents import index_of
 from nicodec.codecs.hyperprior import FINE_WIDTH, PIXEL_GAIN, PIXEL_MEAN, Hyperprior, HyperpriorConfig
@@ -74,12 +75,8 @@ from nicodec.entropy.coder import (
     Stream,
 )
 from nicodec.entropy.priors import ScaleMixture
-from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
 from nicodec.errors import CorruptError
-from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS
 from nicodec.exact.symbols import magnitude_features
-from nicodec.layers.components import principal_components
-from nicodec.layers.contexts import ScaleContext, learn, passes
 from nicodec.layers.quality import QualityTable
 
 PREFIX_SHARE, CUT_AT = 0.4, (0.1, 0.1, 0.4, 0.4)
@@ -89,17 +86,8 @@ PREFIX_SHARE, CUT_AT = 0.4, (0.1, 0.1, 0.4, 0.4)
 CUT_BEFORE_BLOCKS = 0.2
 """The same for each level that ends before a latent block, of those."""
 
-START_CROPS, START_ANCHORS = 16, (0, (ANCHORS - 1) // 2, ANCHORS - 1)
-"""What is fitted at the start: so many crops, at so many anchors of the quality."""
-
-START_SHARES = torch.linspace(0, 1, 21, dtype=torch.float32)
-"""Shares of the coarse levels' prediction in the means that are tried."""
-
 COARSE_LEVELS = 2
 """Before the slices."""
-
-SOFT = 0.3
-"""Added to magnitudes whose logarithms are compared."""
 
 
 @dataclass(frozen=True)
@@ -328,100 +316,12 @@ class Hvae(LatentCodec):
         bits = torch.as_tensor(coder.bits)
         return share * x_hat + (1 - share) * x_hat.detach(), torch.where(cut, bits.detach(), bits)
 
-    @torch.no_grad()
     def start_from_model(self, other: Codec, crops: Tensor) -> None:
         """See `LatentCodec.start_from_model`: the transforms and contexts of a trained `hyperprior`."""
         if not self.config.latents:
             super().start_from_model(other, crops)
         self.base.load_exported(other.exported())
-        self.base.eval()
-        c = self.config
-        quality = torch.randint(QUALITY_STEPS + 1, (len(crops),), device=crops.device)
-        pairs = zip(torch.split(crops, 1), torch.split(quality, 1), strict=True)
-        y = torch.cat([self._latents_of(*pair) for pair in pairs])
-        seen = y[:, : c.pictured]
-        top = self.top.start(seen, c.top_step)
-        self.top_prior.start(top)
-        left = seen - self.top(top)
-        middle = self.middle.start(left, c.middle_step)
-        self.middle_prior.start(middle)
-        few = crops[:START_CROPS]
-        found = [self._start_blend(few, anchor * ANCHOR_SPACING) for anchor in START_ANCHORS]
-        for number in range(2):
-            table, scales = self.blend[number], self.base.scale_context[number]
-            assert isinstance(table, QualityTable)
-            assert isinstance(scales, ScaleContext)
-            shares, saved = (torch.stack([each[number][part] for each in found]) for part in range(2))
-            table.anchors.copy_(_between(shares))
-            scales.leave.bias[:, : c.pictured] -= _between(saved)
-        if c.strides:
-            self.start_blocks(few)
-        self.train()
-
-    @torch.no_grad()
-    def start_blocks(self, crops: Tensor) -> None:
-        """Let latent blocks of 1/8 carry components of what other levels leave of crops (N, 3, H, W).
-
-        Their scales are those of a photograph's: where these are small, they begin as nothing.
-        """
-        base, blocks = self.base, self.latent_blocks
-        assert blocks.enter.bias is not None
-        to_pixels = base.from_fine.weight * base.from_fine.input_scale
-        from_pixels = torch.linalg.inv(to_pixels.double()).float()
-        blocks.enter.weight.copy_(from_pixels)
-        blocks.enter.bias.copy_(-from_pixels @ base.from_fine.bias)
-        quality = torch.full((len(crops),), QUALITY_STEPS, device=crops.device)
-        gain, inverse_gain = base.log_gain(quality).exp(), base.log_inverse_gain(quality).exp()
-        latents = (self._latents_of(crops, quality) * gain).round() * inverse_gain
-        left = blocks.see(crops, quality)[-1] - base.to_eighths(latents, quality)
-        basis, _, deviation = principal_components(left.movedim(1, -1).flatten(0, 2) @ to_pixels.T)
-        every = torch.linspace(0, QUALITY_STEPS, ANCHORS)
-        step = torch.sqrt(18 / (math.log(2) * self.rate_weight(every)))[:, None] * PIXEL_GAIN / 255
-        taken = 0
-        for block in blocks.each():
-            own = slice(taken, taken + block.log_gain.anchors.shape[1])
-            taken = own.stop
-            matrix = basis[:, own].T @ to_pixels
-            block.posterior.straight.weight.copy_(torch.cat([-matrix, matrix], 1))
-            block.project.straight.weight.copy_(from_pixels @ basis[:, own])
-            block.log_gain.anchors.copy_(-torch.log(step).expand_as(block.log_gain.anchors))
-            block.log_inverse_gain.anchors.copy_(torch.log(step).expand_as(block.log_gain.anchors))
-            index = torch.log(deviation[None, own] / step / SCALE_MIN) / SCALE_STEP
-            block.scales.leave.bias.copy_(index.clamp(-8, SCALES + 8))
-
-    def _latents_of(self, x: Tensor, quality: Tensor) -> Tensor:
-        return self.base.analyse(x, quality).float()
-
-    def _start_blend(self, crops: Tensor, half_steps: int) -> list[tuple[Tensor, Tensor]]:
-        """How much of the coarse levels' prediction goes into the means of the first passes, and what that saves.
-
-        Of each of two passes (pictured,) shares, and steps of the scale axis.
-        """
-        c, base = self.config, self.base
-        quality = torch.full((len(crops),), half_steps, device=crops.device)
-        y = self._latents_of(crops, quality)
-        seen = y[:, : c.pictured]
-        predicted = self.top(self.top.components(seen).round())
-        predicted = predicted + self.middle(self.middle.components(seen - predicted).round())
-        gain, scale_out = base.log_gain(quality).exp(), base.log_inverse_gain(quality).exp() / base.deviation
-        y = y * gain
-        z = base.hyper_analysis(torch.asinh(y), quality).round()
-        features = base.mean_hyper(z, quality)
-        y_hat: list[Tensor] = []
-        found = []
-        shape = (len(y), c.latents, y.shape[2], y.shape[3])
-        for number, (own, where) in zip(range(2), passes(shape, c.split, crops.device), strict=False):
-            mean = base.mean_context[number](features, y_hat, quality).float() * (base.deviation * gain)[:, own]
-            learn(y_hat, number, ((y[:, own] - mean).round() + mean) * scale_out[:, own] * where)
-            rest = (y[:, own] - mean)[:, : c.pictured]
-            better = predicted * gain[:, : c.pictured] - mean[:, : c.pictured]
-            here = where[:, : c.pictured]
-            logs = [torch.log((rest - share * better).abs() + SOFT) * here for share in START_SHARES.tolist()]
-            count = here.sum((0, 2, 3)) * len(rest)
-            means = torch.stack([each.sum((0, 2, 3)) / count for each in logs])
-            least, place = means.min(0)
-            found.append((START_SHARES.to(place.device)[place], (means[0] - least) / SCALE_STEP))
-        return found
+        start_levels(self, crops)
 
     # Coding
 
@@ -616,14 +516,6 @@ def _areas_level(areas: PlainAreas, size: tuple[int, int]) -> Stream:
     writer.code(torch.full((1, 1, 1, 1), float(PLAIN)), any_threshold(1, torch.int64, torch.device("cpu")))
     PlainAreas.code(writer, areas, size)
     return writer.finish()
-
-
-def _between(values: Tensor) -> Tensor:
-    """Values (START_ANCHORS, C) at all anchors, linear between those."""
-    place = torch.arange(ANCHORS, device=values.device) / (ANCHORS - 1) * (len(values) - 1)
-    below = place.floor().clamp(max=len(values) - 2).to(torch.int64)
-    part = (place - below)[:, None]
-    return values[below] * (1 - part) + values[below + 1] * part
 
 
 def _drawn(least: int, above: int, x: Tensor) -> Tensor:
