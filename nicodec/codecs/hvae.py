@@ -7,27 +7,29 @@
 
 Each level is conditioned on all above: means by float networks that see what is decoded (missing residuals are zero:
 the mean stands in), scales by integer networks that see symbols alone. What is rounded is the residual, y − μ.
+The levels of 1/16 are in hvae_slices.py.
 
-A slice has all elements whose scale, as it is predicted from the slices before and from the passes before in the
-same slice, is at least the slice's threshold; in four passes, as hyperprior's. Symbols of large scales are coded in
-two parts: the nearest multiple of three in their slice, the rest in slices of second parts, which come before those
-of small scales. So early levels hold what lowers the error most for its bits.
-Sources: QRes-VAE and QARV, Duan et al. 2023; elements by falling scale, Presta et al. 2023 and others; ternary
-refinement, DPICT, Lee et al. 2022.
+A recipe may add latent blocks of 1/8 within the synthesis, or have a picture in latent blocks alone, from 1/64 to
+1/4 say, as QRes-VAE: hvae_blocks.py.
+Sources: QRes-VAE and QARV, Duan et al. 2023.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from nicodec.areas.plain import PlainAreas
 from nicodec.codecs.base import Codec, Packets, Watch
+from nicodec.codecs.hvae_blocks import BlocksConfig, LatentBlocks
 from nicodec.codecs.hvae_network import (
     MIDDLE_FACTOR,
     TOP_FACTOR,
@@ -41,21 +43,29 @@ from nicodec.codecs.hvae_network import (
 from nicodec.codecs.hvae_plan import (
     ALL_SECOND,
     LAST,
-    PART_BITS,
     PARTS,
-    POSITIONS,
+    PLAIN,
     REFINED_AT,
     REFINED_FROM,
     REFINED_TO,
     Costs,
     Look,
+    any_threshold,
     corrected,
     plan,
 )
-from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
-from nicodec.codecs.hyperprior import Hyperprior, HyperpriorConfig
+from nicodec.codecs.hvae_slices import Depth, NextCoder, Slices
+from nicodec.codecs.hvae_start import start_levels
+from nicodec.codecs.hvae_tiles import apart, together
+from nicodec.codecs.hyper_latents import index_of
+from nicodec.codecs.hyperprior import FINE_WIDTH, PIXEL_GAIN, PIXEL_MEAN, Hyperprior, HyperpriorConfig
 from nicodec.codecs.latent import EFFORT_DEFAULT, EFFORT_MAX, EFFORT_THOROUGH, LatentCodec, LatentOptions
 from nicodec.codecs.options import option
+from nicodec.codecs.safe_way import plan_areas
+from nicodec.codecs.tile_drawing import LATENT_SIDE, Tile, decode_tiles, lay_out
+from nicodec.codecs.tile_pool import TilePool
+from nicodec.codecs.tiling import Tiling
+from nicodec.codecs.window import PixelSource, Window, tensor_source
 from nicodec.entropy.coder import (
     Coder,
     LeastCost,
@@ -64,37 +74,28 @@ from nicodec.entropy.coder import (
     RateEstimator,
     Stream,
 )
-from nicodec.entropy.priors import SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture, SecondPart
-from nicodec.entropy.tables import SCALE_STEP
+from nicodec.entropy.priors import ScaleMixture
 from nicodec.errors import CorruptError
-from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS
-from nicodec.exact.symbols import magnitude_features, signed_features
-from nicodec.layers.contexts import LAST_PASS, ScaleContext, learn, pass_channels, passes
+from nicodec.exact.symbols import magnitude_features
 from nicodec.layers.quality import QualityTable
-
-HIGH_BELOW = 24 * PARTS
-"""Only slices of smaller thresholds have channels from `split` on: hardly one of theirs has such a scale."""
 
 PREFIX_SHARE, CUT_AT = 0.4, (0.1, 0.1, 0.4, 0.4)
 """Of training crops, those that are drawn from a prefix of the levels; and of these those that end with the level of
 1/64, with that of 1/32, with a slice, and with second parts."""
 
-QUALITY_FROM, HALF_STEPS_A_SCALE = 16 * PARTS, 9
-"""A prefix that lacks scales below one from so many on is like a whole file of so much less quality."""
+CUT_BEFORE_BLOCKS = 0.2
+"""The same for each level that ends before a latent block, of those."""
 
-START_CROPS, START_ANCHORS = 16, (0, (ANCHORS - 1) // 2, ANCHORS - 1)
-"""What is fitted at the start: so many crops, at so many anchors of the quality."""
-
-START_SHARES = torch.linspace(0, 1, 21, dtype=torch.float32)
-"""Shares of the coarse levels' prediction in the means that are tried."""
-
-SOFT = 0.3
-"""Added to magnitudes whose logarithms are compared."""
+COARSE_LEVELS = 2
+"""Before the slices."""
 
 
 @dataclass(frozen=True)
-class HvaeConfig(HyperpriorConfig):
-    """Sizes of the network: of hyperprior's parts, and of the coarse levels."""
+class HvaeConfig(HyperpriorConfig, BlocksConfig):
+    """Sizes of the network: of hyperprior's parts, of the coarse levels, and of latent blocks.
+
+    With `latents` 0 the levels are those of latent blocks alone.
+    """
 
     pictured: int = 16
     """Latents, the first ones, that the coarse levels carry."""
@@ -106,6 +107,15 @@ class HvaeConfig(HyperpriorConfig):
     """Components of 1/64 are rounded in steps of this."""
     middle_step: float = 12.0
     """The same of 1/32."""
+
+    def __post_init__(self) -> None:
+        self.check()
+        if self.latents and (self.mixture != 1 or self.pictured > self.split):
+            raise ValueError("hvae takes one Gaussian a symbol, and its coarse levels no more latents than `split`")
+        if self.latents and self.strides and (self.strides != (8,) or self.widths != (FINE_WIDTH,)):
+            raise ValueError(f"latent blocks after other levels are of 1/8, and {FINE_WIDTH} wide")
+        if not self.latents and (self.strides[:1] != (64,) or sum(self.blocks) < 2):
+            raise ValueError("without other levels there are two latent blocks or more, from 1/64 on")
 
     def transforms(self) -> HyperpriorConfig:
         """Sizes of the parts that are hyperprior's."""
@@ -135,27 +145,6 @@ class HvaeOptions(LatentOptions):
     )
 
 
-@dataclass(frozen=True)
-class Depth:
-    """What is known once a level is decoded.
-
-    Attributes:
-        latents: gives (B, latents, H/16, W/16), means where nothing is decoded; to be called before the traversal
-            goes on.
-        quality: int64 (B,), half steps: that of a whole file which is about as good.
-        whole: whether this was the last level.
-
-    """
-
-    latents: Callable[[], Tensor]
-    quality: Tensor
-    whole: bool = False
-
-
-NextCoder = Callable[[], Coder | None]
-"""Gives what the next level's symbols are handed to; None: there are no more."""
-
-
 class Hvae(LatentCodec):
     """See the module's docstring for the diagram."""
 
@@ -170,8 +159,11 @@ class Hvae(LatentCodec):
     def __init__(self, config: HvaeConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or HvaeConfig()
-        if c.mixture != 1 or c.pictured > c.split:
-            raise ValueError("hvae takes one Gaussian a symbol, and its coarse levels no more latents than `split`")
+        if c.strides:
+            gain_range = math.sqrt(c.lambda_max / c.lambda_min)
+            self.latent_blocks = LatentBlocks(c, known=c.latents, gain_range=gain_range)
+        if not c.latents:
+            return
         self.base = Hyperprior(c.transforms())
         self.top = CoarseLevel(c.pictured, TOP_FACTOR, c.top_latents)
         self.top_prior = TopPrior(c.top_latents)
@@ -191,19 +183,27 @@ class Hvae(LatentCodec):
         quality: Tensor,
         thresholds: Sequence[Tensor] | None = None,
         watch: Callable[[Tensor, Tensor, Tensor], None] | None = None,
+        seen: Sequence[Tensor] | None = None,
+        read_plain: Callable[[Coder], None] | None = None,
     ) -> Iterator[Depth]:
         """Hand all symbols to coders, level by level, and tell what is known after each.
 
         Args:
             next_coder: asked once for each level.
-            y: latents (B, latents, H/16, W/16) when encoding or training, None when decoding.
+            y: latents (B, latents, H/16, W/16) when encoding or training, None when decoding or without latents.
             size: H, W.
             quality: int64 (B,), half steps 0..200.
             thresholds: of the slices when encoding, each int64 (B, 1, 1, 1): they fall to LAST; but after one of
                 REFINED_FROM to REFINED_TO come those of second parts, which fall to ALL_SECOND.
             watch: told of every pass's positions on the scale axis, symbols, and which elements are coded.
+            seen: what latent blocks see of the pictures, if there are any, when encoding or training.
+            read_plain: when decoding, reads a level of plain areas, if there is one before the slices.
 
         """
+        if not self.config.latents:
+            begin = self.latent_blocks.begin(size, quality)
+            yield from self.latent_blocks.walk(next_coder, *begin, seen, quality)
+            return
         c, batch = self.config, len(quality)
         height, width = size[0] // 16, size[1] // 16
         nothing = torch.zeros((batch, c.latents, height, width), dtype=torch.float32, device=quality.device)
@@ -211,28 +211,38 @@ class Hvae(LatentCodec):
         coder = next_coder()
         if coder is None:
             return
-        seen = None if y is None else y[:, : c.pictured]
+        first = None if y is None else y[:, : c.pictured]
         shape = (batch, c.top_latents, height // TOP_FACTOR, width // TOP_FACTOR)
-        symbols = coder.code(None if seen is None else self.top.components(seen), self.top_prior(shape, quality))
+        symbols = coder.code(None if first is None else self.top.components(first), self.top_prior(shape, quality))
         predicted = self.top(symbols)
         top_magnitudes = magnitude_features(symbols, self.training)
-        yield Depth(partial(_with_first, nothing, predicted), torch.zeros_like(quality))
+        yield self.depth(partial(_with_first, nothing, predicted.detach()), torch.zeros_like(quality))
 
         coder = next_coder()
         if coder is None:
             return
         indices = self.index_of(self.middle_prior(top_magnitudes, quality))
-        value = None if seen is None else self.middle.components(seen - predicted)
+        value = None if first is None else self.middle.components(first - predicted)
         symbols = coder.code(value, ScaleMixture(indices))
         predicted = predicted + self.middle(symbols)
         middle_magnitudes = magnitude_features(symbols, self.training)
         coarse = torch.cat([enlarged(top_magnitudes, TOP_FACTOR), enlarged(middle_magnitudes, MIDDLE_FACTOR)], 1)
-        yield Depth(partial(_with_first, nothing, predicted), torch.zeros_like(quality))
+        yield self.depth(partial(_with_first, nothing, predicted.detach()), torch.zeros_like(quality))
 
         coder = next_coder()
         if coder is None:
             return
-        yield from _Slices(self, coder, next_coder, y, predicted, coarse, size, quality, thresholds, watch).walk()
+        slices = Slices(self, coder, next_coder, y, predicted, coarse, size, quality, thresholds, watch, read_plain)
+        yield from slices.walk()
+        if c.strides and slices.whole:
+            h, known = self.base.to_eighths(slices.latents(), quality), enlarged(slices.magnitudes(), 2)
+            yield from self.latent_blocks.walk(next_coder, h, known, seen, quality)
+
+    def depth(self, latents: Callable[[], Tensor], quality: Tensor, *, whole: bool = False) -> Depth:
+        """What is known after a level of latents; `whole`: they are complete."""
+        if not self.config.strides:
+            return Depth(latents, quality, whole)
+        return Depth(lambda: self.latent_blocks.without(self.base.to_eighths(latents(), quality), quality), quality)
 
     def index_of(self, parameters: Tensor) -> Tensor:
         """Scale indices of what integer networks give: real in training."""
@@ -240,21 +250,32 @@ class Hvae(LatentCodec):
 
     def code_latents(self, coder: Coder, x: Tensor | None, size: tuple[int, int], quality: Tensor) -> Tensor:
         """See `LatentCodec.code_latents`: all levels, in slices of the usual thresholds."""
-        y = None if x is None else self.base.analyse(x, quality)
+        y, seen = (None, None) if x is None else self._analyse(x, quality)
         usual = (30 * PARTS, REFINED_AT, ALL_SECOND, LAST)
         thresholds = None if x is None else [_everywhere(each, quality) for each in usual]
-        *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds)
+        *_, last = self.code_levels(lambda: coder, y, size, quality, thresholds, seen=seen)
         return last.latents()
+
+    def _analyse(self, x: Tensor, quality: Tensor) -> tuple[Tensor | None, Sequence[Tensor] | None]:
+        """Latents of pictures (B, 3, H, W), and what latent blocks see of them."""
+        y = self.base.analyse(x, quality) if self.config.latents else None
+        return y, self.latent_blocks.see(x, quality) if self.config.strides else None
 
     def code_filters(
         self, coders: Sequence[Coder], x: Tensor | None, latents: Tensor, quality: Tensor, *, fit: bool = True
     ) -> list[Tensor | None]:
-        """See `LatentCodec.code_filters`."""
+        """See `LatentCodec.code_filters`; with latent blocks there are none."""
+        if self.config.strides:
+            return super().code_filters(coders, x, latents, quality, fit=fit)
         return self.base.code_filters(coders, x, latents, quality, fit=fit)
 
     def synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None] | None = None) -> Tensor:
         """See `LatentCodec.synthesise`."""
-        return self.base.synthesise(latents, quality, filters)
+        if not self.config.strides:
+            return self.base.synthesise(latents, quality, filters)
+        if not self.config.latents:
+            return self.latent_blocks.draw(latents)
+        return F.pixel_shuffle(self.base.from_fine(latents), 8) / PIXEL_GAIN + PIXEL_MEAN
 
     def rate_weight(self, quality: Tensor) -> Tensor:
         """See `LatentCodec.rate_weight`."""
@@ -272,85 +293,35 @@ class Hvae(LatentCodec):
             return super().forward(x, quality)
         size = (x.shape[2], x.shape[3])
         cut = torch.rand(len(x), device=x.device) < PREFIX_SHARE
-        cut_at = torch.multinomial(torch.tensor(CUT_AT), len(x), replacement=True).to(x.device)
+        before_blocks = sum(self.config.blocks) - (not self.config.latents)
+        shares = [*(CUT_AT if self.config.latents else ()), *[CUT_BEFORE_BLOCKS] * before_blocks]
+        cut_at = torch.multinomial(torch.tensor(shares), len(x), replacement=True).to(x.device)
         late = (cut_at == len(CUT_AT) - 1)[:, None, None, None]
         threshold = torch.where(late, _drawn(8 * PARTS, REFINED_TO, x), _drawn(REFINED_FROM, 42 * PARTS, x))
-        y = self.base.analyse(x, quality)
+        y, seen = self._analyse(x, quality)
         coder = RateEstimator(noise=True)
         thresholds = [threshold, *(torch.full_like(threshold, each) for each in (ALL_SECOND, LAST))]
-        latents, qualities = y, quality
-        for number, depth in enumerate(self.code_levels(lambda: coder, y, size, quality, thresholds)):
+        found, qualities = list[tuple[Tensor, Tensor]](), quality
+        levels = self.code_levels(lambda: coder, y, size, quality, thresholds, seen=seen)
+        for number, depth in enumerate(levels):
             here = ~cut if depth.whole else cut & (cut_at == number)
-            if not here.any():
-                continue
-            found = depth.latents()
-            coarse = number < 2
-            latents = torch.where(here[:, None, None, None], found.detach() if coarse else found, latents)
-            qualities = torch.where(here, depth.quality, qualities)
+            if here.any():
+                found.append((here[:, None, None, None], depth.latents()))
+                qualities = torch.where(here, depth.quality, qualities)
+        latents = found[0][1]
+        for where, each in found[1:]:
+            latents = torch.where(where, each, latents)
         x_hat = self.synthesise(latents, qualities)
         share = (self.rate_weight(qualities) / self.rate_weight(quality))[:, None, None, None]
         bits = torch.as_tensor(coder.bits)
         return share * x_hat + (1 - share) * x_hat.detach(), torch.where(cut, bits.detach(), bits)
 
-    @torch.no_grad()
     def start_from_model(self, other: Codec, crops: Tensor) -> None:
         """See `LatentCodec.start_from_model`: the transforms and contexts of a trained `hyperprior`."""
+        if not self.config.latents:
+            super().start_from_model(other, crops)
         self.base.load_exported(other.exported())
-        self.base.eval()
-        c = self.config
-        quality = torch.randint(QUALITY_STEPS + 1, (len(crops),), device=crops.device)
-        pairs = zip(torch.split(crops, 1), torch.split(quality, 1), strict=True)
-        y = torch.cat([self._latents_of(*pair) for pair in pairs])
-        seen = y[:, : c.pictured]
-        top = self.top.start(seen, c.top_step)
-        self.top_prior.start(top)
-        left = seen - self.top(top)
-        middle = self.middle.start(left, c.middle_step)
-        self.middle_prior.start(middle)
-        few = crops[:START_CROPS]
-        found = [self._start_blend(few, anchor * ANCHOR_SPACING) for anchor in START_ANCHORS]
-        for number in range(2):
-            table, scales = self.blend[number], self.base.scale_context[number]
-            assert isinstance(table, QualityTable)
-            assert isinstance(scales, ScaleContext)
-            shares, saved = (torch.stack([each[number][part] for each in found]) for part in range(2))
-            table.anchors.copy_(_between(shares))
-            scales.leave.bias[:, : c.pictured] -= _between(saved)
-        self.train()
-
-    def _latents_of(self, x: Tensor, quality: Tensor) -> Tensor:
-        return self.base.analyse(x, quality).float()
-
-    def _start_blend(self, crops: Tensor, half_steps: int) -> list[tuple[Tensor, Tensor]]:
-        """How much of the coarse levels' prediction goes into the means of the first passes, and what that saves.
-
-        Of each of two passes (pictured,) shares, and steps of the scale axis.
-        """
-        c, base = self.config, self.base
-        quality = torch.full((len(crops),), half_steps, device=crops.device)
-        y = self._latents_of(crops, quality)
-        seen = y[:, : c.pictured]
-        predicted = self.top(self.top.components(seen).round())
-        predicted = predicted + self.middle(self.middle.components(seen - predicted).round())
-        gain, scale_out = base.log_gain(quality).exp(), base.log_inverse_gain(quality).exp() / base.deviation
-        y = y * gain
-        z = base.hyper_analysis(torch.asinh(y), quality).round()
-        features = base.mean_hyper(z, quality)
-        y_hat: list[Tensor] = []
-        found = []
-        shape = (len(y), c.latents, y.shape[2], y.shape[3])
-        for number, (own, where) in zip(range(2), passes(shape, c.split, crops.device), strict=False):
-            mean = base.mean_context[number](features, y_hat, quality).float() * (base.deviation * gain)[:, own]
-            learn(y_hat, number, ((y[:, own] - mean).round() + mean) * scale_out[:, own] * where)
-            rest = (y[:, own] - mean)[:, : c.pictured]
-            better = predicted * gain[:, : c.pictured] - mean[:, : c.pictured]
-            here = where[:, : c.pictured]
-            logs = [torch.log((rest - share * better).abs() + SOFT) * here for share in START_SHARES.tolist()]
-            count = here.sum((0, 2, 3)) * len(rest)
-            means = torch.stack([each.sum((0, 2, 3)) / count for each in logs])
-            least, place = means.min(0)
-            found.append((START_SHARES.to(place.device)[place], (means[0] - least) / SCALE_STEP))
-        return found
+        start_levels(self, crops)
 
     # Coding
 
@@ -358,41 +329,100 @@ class Hvae(LatentCodec):
         self, x: Tensor, quality: Tensor, options: Any, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
-        pairs = zip(torch.split(x, 1), torch.split(quality, 1), strict=True)
-        return [self._encode_one(picture, each, options) for picture, each in pairs]
+        size = (x.shape[2], x.shape[3])
+        pairs = zip(x, torch.split(quality, 1), strict=True)
+        return [self.encode_parts(tensor_source(one, size), each, options, watch) for one, each in pairs]
 
-    def _encode_one(self, x: Tensor, quality: Tensor, options: HvaeOptions) -> tuple[Stream, ...]:
-        size, thorough = (x.shape[2], x.shape[3]), options.effort >= EFFORT_THOROUGH
-        y = self.base.analyse(x, quality)
-        costs = self._look(y, size, quality)
-        thresholds = plan(costs, options.slices)
-        writers, last = self._write(y, size, quality, thresholds, thorough)
-        if thorough:
-            sizes = [len(writer.finish().data) for writer in writers]
-            better = corrected(costs, options.slices, thresholds, sizes)
-            if better != thresholds:
-                writers, last = self._write(y, size, quality, better, thorough)
-        self.code_filters([writers[-1]], x, last.latents(), quality, fit=thorough)
-        return tuple(writer.finish() for writer in writers)
+    def encode_parts(
+        self, source: PixelSource, quality: Tensor, options: Any, watch: Watch | None = None
+    ) -> tuple[Stream, ...]:
+        """See `PictureCodec.encode_parts`. Slices end at the same thresholds in all tiles."""
+        thorough = options.effort >= EFFORT_THOROUGH
+        tiles, whole = self._tiles(source.size), Window.whole(source.size)
+        everywhere, several = range(len(tiles)), len(tiles) > 1
+        seen: list[_Seen] = []
+
+        def see(number: int) -> _Seen:
+            tile = tiles[number]
+            around = tile.grown(LATENT_SIDE * self.base.reach[0], whole) if several else tile
+            x, inside = source.part(around), tile.seen_from(around)
+            areas, filled = PlainAreas.none(tile.size), None
+            if not self.config.strides:
+                found = plan_areas(self.base, inside.of(x), quality, thorough=thorough)  # in one slice: sooner
+                areas = found.areas
+                if areas.any and (several or not areas.cover_all):
+                    x, filled = x.clone(), found.x
+                    inside.of(x).copy_(filled.mean((2, 3), keepdim=True) if areas.cover_all else filled)
+            y, features = self._analyse(x, quality)
+            if y is not None:
+                y = inside.in_units(LATENT_SIDE).of(y).contiguous()
+            return _Seen(tile.size, quality, areas, filled, y, features)
+
+        def end(number: int) -> tuple[Stream, ...]:
+            (writers, latents), areas, filled = written[number], seen[number].areas, seen[number].filled
+            if not self.config.strides and not plain:
+                x = source.part(tiles[number])
+                fitted = x if filled is None else filled
+                (matrix,) = self.base.code_filters(
+                    [writers[-1]], fitted, latents, quality, fit=thorough, quick=several
+                )
+                if areas.have_residual:
+                    x_hat = self.synthesise(latents, quality, [matrix]).float()
+                    areas.code_residual(writers[-1], x[0], x_hat[0], float(self.rate_weight(quality)))
+            streams = [writer.finish() for writer in writers]
+            if any(one.areas.any for one in seen):
+                streams.insert(COARSE_LEVELS, _areas_level(areas, seen[number].size))
+            return tuple(streams)
+
+        with TilePool(quality.device, alone=not several) as pool:
+
+            def write(thresholds: Sequence[int]) -> list[tuple[list[PictureWriter], Tensor]]:
+                levels = COARSE_LEVELS if plain else None
+                return list(pool.map(lambda one: self._write(one, thresholds, thorough, levels), seen))
+
+            seen += pool.map(see, everywhere)
+            plain = all(one.areas.cover_all for one in seen)  # and nothing of the slices would be seen
+            thresholds: list[int] = []
+            if self.config.latents and not plain:
+                costs = Costs.of_all(list(pool.map(self._look, seen)))
+                thresholds = plan(costs, options.slices)
+            written = write(thresholds)
+            if thresholds and thorough:
+                lengths = [[len(writer.finish().data) for writer in writers] for writers, _ in written]
+                sizes = [sum(each) for each in zip(*lengths, strict=True)][: COARSE_LEVELS + len(thresholds)]
+                better = corrected(costs, options.slices, thresholds, sizes)
+                if better != thresholds:
+                    written = write(better)
+            streams = list(pool.map(end, everywhere))
+        return together(streams) if several else streams[0]
+
+    def _tiles(self, size: tuple[int, int]) -> Tiling:
+        """How a picture of H, W is cut; latent blocks see all of it at once."""
+        return Tiling((0, size[0]), (0, size[1])) if self.config.strides else Tiling.of(size)
 
     def _write(
-        self, y: Tensor, size: tuple[int, int], quality: Tensor, thresholds: Sequence[int], thorough: bool
-    ) -> tuple[list[PictureWriter], Depth]:
-        """Write a picture's levels with slices of these thresholds."""
+        self, seen: _Seen, thresholds: Sequence[int], thorough: bool, levels: int | None
+    ) -> tuple[list[PictureWriter], Tensor]:
+        """Write a tile's levels, so many at most, with slices of these thresholds; gives its latents, too."""
         writers: list[PictureWriter] = []
 
-        def next_coder() -> Coder:
+        def next_coder() -> Coder | None:
+            if len(writers) == levels:
+                return None
             writers.append(PictureWriter())
             return LeastCost(writers[-1]) if thorough else writers[-1]
 
-        *_, last = self.code_levels(next_coder, y, size, quality, [_everywhere(each, quality) for each in thresholds])
-        return writers, last
+        ends = [_everywhere(each, seen.quality) for each in thresholds]
+        *_, last = self.code_levels(next_coder, seen.y, seen.size, seen.quality, ends, seen=seen.features)
+        return writers, last.latents()
 
     @torch.no_grad()
-    def _look(self, y: Tensor, size: tuple[int, int], quality: Tensor) -> Costs:
-        """What the picture's symbols cost, in a single slice."""
-        look, estimator = Look(), RateEstimator(noise=False)
-        *_, _ = self.code_levels(lambda: estimator, y, size, quality, [_everywhere(LAST, quality)], look.add)
+    def _look(self, seen: _Seen) -> Costs:
+        """What a tile's symbols cost, in a single slice."""
+        look, estimator, ends = Look(), RateEstimator(noise=False), [_everywhere(LAST, seen.quality)]
+        *_, _ = self.code_levels(
+            lambda: estimator, seen.y, seen.size, seen.quality, ends, look.add, seen=seen.features
+        )
         return look.costs(float(estimator.bits))
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:
@@ -401,6 +431,36 @@ class Hvae(LatentCodec):
         return torch.cat([self._decode_one(own, size, each) for own, each in pairs])
 
     def _decode_one(self, streams: tuple[Stream, ...], size: tuple[int, int], quality: Tensor) -> Tensor:
+        if len(self._tiles(size)) > 1:
+            x_hat = torch.zeros((1, 3, *size), dtype=torch.float32, device=quality.device)
+            lay_out(self.decode_parts(streams, size, quality, Window.whole(size)), x_hat[0])
+            return x_hat
+        found = self._read(streams, Window.whole(size), quality)
+        assert found.latents is not None
+        x_hat = self.synthesise(found.latents, found.quality, [found.matrix])
+        if not found.areas.any:
+            return x_hat
+        return found.areas.lay_over(x_hat[0].float(), found.residual, float(self.rate_weight(quality)))[None]
+
+    def decode_parts(
+        self, streams: Sequence[Stream | None], size: tuple[int, int], quality: Tensor, window: Window
+    ) -> Iterator[tuple[Window, Tensor | None]]:
+        """See `PictureCodec.decode_parts`."""
+        tiles = self._tiles(size)
+        if len(tiles) == 1:
+            yield from super().decode_parts(streams, size, quality, window)
+            return
+        parts = apart([stream for stream in streams if stream is not None], len(tiles))
+
+        def read(number: int, wanted: Window | None) -> Tile:
+            return self._read(parts[number], tiles[number], quality)
+
+        yield from decode_tiles(self, read, tiles, window, reach=self.base.reach[1], device=quality.device)
+
+    def _read(self, streams: Sequence[Stream], window: Window, quality: Tensor) -> Tile:
+        """What the levels of a picture or a tile give."""
+        size = window.size
+        areas = PlainAreas.none(size)
         left, readers = iter(streams), list[PictureReader]()
 
         def next_coder() -> Coder | None:
@@ -410,261 +470,57 @@ class Hvae(LatentCodec):
             readers.append(PictureReader(stream))
             return readers[-1]
 
-        depth, matrices = None, None
-        for depth in self.code_levels(next_coder, None, size, quality):
+        def read_plain(coder: Coder) -> None:
+            nonlocal areas
+            areas = PlainAreas.code(coder, None, size)
+            readers[-1].finish()
+
+        depth = matrix = residual = None
+        for depth in self.code_levels(next_coder, None, size, quality, read_plain=read_plain):
             if depth.whole:
-                matrices = self.code_filters([readers[-1]], None, depth.latents(), quality)
+                (matrix,) = self.code_filters([readers[-1]], None, depth.latents(), quality)
+                residual = areas.code_residual(readers[-1], None, None, float(self.rate_weight(quality)))
             readers[-1].finish()
         if depth is None or len(readers) < len(streams):
             raise CorruptError(
                 f"the picture has {len(streams)} levels, not the {len(readers)} that are all; copy it again"
             )
-        return self.synthesise(depth.latents(), depth.quality, matrices)
+        return Tile(window, depth.quality, areas, depth.latents(), matrix, residual)
 
 
-class _Slices:
-    """The levels of 1/16 of one call of the traversal, and what is known meanwhile."""
+@dataclass(frozen=True)
+class _Seen:
+    """What the encoder sees of a picture or a tile.
 
-    def __init__(
-        self,
-        codec: Hvae,
-        coder: Coder,
-        next_coder: NextCoder,
-        y: Tensor | None,
-        predicted: Tensor,
-        coarse: Tensor,
-        size: tuple[int, int],
-        quality: Tensor,
-        thresholds: Sequence[Tensor] | None,
-        watch: Callable[[Tensor, Tensor, Tensor], None] | None,
-    ) -> None:
-        """See `Hvae.code_levels`.
+    Attributes:
+        size: H, W.
+        quality: int64 (1,), half steps.
+        areas: those that are coded plainly.
+        filled: (1, 3, H, W) with a smooth fill where such areas hide what is decoded; None: there are none.
+        y: latents, if there are any.
+        features: what latent blocks see, if there are any.
 
-        `coder`: of the first slice; `predicted`: (B, pictured, H/16, W/16), what the coarse levels say; `coarse`:
-        magnitudes of their symbols at 1/16.
-        """
-        self.codec, self.coder, self.next_coder, self.quality = codec, coder, next_coder, quality
-        self.thresholds = None if thresholds is None else iter(thresholds)
-        self.training, self.watch, self.coarse = codec.training, watch, coarse
-        c, base = codec.config, codec.base
-        gain = base.log_gain(quality).exp()
-        self.scale_in = base.deviation * gain
-        self.scale_out = base.log_inverse_gain(quality).exp() / base.deviation
-        self.y = None if y is None else y * gain
-        self.shape = (len(quality), c.latents, size[0] // 16, size[1] // 16)
-        self.predicted = predicted * gain[:, : c.pictured]
-        self.near = predicted / base.deviation[: c.pictured]
-        low, high = pass_channels(c.latents, c.split)[1][0], pass_channels(c.latents, c.split)[2][0]
-        nothing = torch.zeros(self.shape, dtype=torch.float32, device=quality.device)
-        # Of the channels below `split`, and of the others: decoded values and symbols, zero where unknown; which are
-        # known, which await their second part, and the scales and positions that those had; and the values with
-        # means for what is missing, in deviations.
-        self.own = [low, high]
-        self.symbols = [nothing[:, each].contiguous() for each in self.own]
-        self.values = [_channels_last(each) for each in self.symbols]  # as float networks like them
-        self.known = [torch.zeros_like(each, dtype=torch.bool) for each in self.symbols]
-        self.split = [torch.zeros_like(each, dtype=torch.bool) for each in self.symbols]
-        kind = torch.float32 if self.training else torch.int16
-        self.indices = [torch.zeros_like(each, dtype=kind) for each in self.symbols]
-        self.positions = [torch.zeros_like(each) for each in self.indices]
-        self.filled: list[Tensor] = []
-        self.second_parts = self.refined = False  # whether a slice of them is next, and whether they are done
-        self.passes = list(passes(self.shape, c.split, quality.device))
-        contexts = (context for context in base.scale_context if isinstance(context, ScaleContext))
-        self.scale_context = [context.at(quality) for context in contexts]
-        self.mean_features = self.scale_features = self.seen_features = nothing
+    """
 
-    def walk(self) -> Iterator[Depth]:
-        """See `Hvae.code_levels`."""
-        base = self.codec.base
-        threshold = self._next_threshold()
-        z_hat = self._hyper_latents()
-        self.mean_features = base.mean_hyper(z_hat, self.quality)
-        self.scale_features = base.scale_hyper(signed_features(z_hat, self.training), self.quality)
-        first = threshold  # of the last slice that is not of second parts
-        while True:
-            if self.second_parts:
-                self._refine(threshold)
-            else:
-                first = threshold
-                if not self.training and bool((threshold < REFINED_FROM).all()):
-                    self.refined = True  # or there is nothing to refine
-                self._slice(threshold)
-            if bool((threshold <= LAST).all()):
-                yield Depth(self._latents, self.quality, whole=True)
-                return
-            yield Depth(self._known_latents, self._quality_at(first))
-            if not self._goes_on():
-                return
-            threshold = self._next_threshold(*self._turn(first, threshold))
-
-    def _turn(self, first: Tensor, threshold: Tensor) -> tuple[int, int]:
-        """Find out what comes next. Returns the least threshold that it can have, and one above the largest."""
-        if self.second_parts:
-            if not bool((threshold <= ALL_SECOND).all()):
-                return ALL_SECOND, int(threshold.max())
-            self.second_parts, self.refined = False, True
-        elif not self.refined and (self.training or bool((first <= REFINED_TO).all())):
-            self.second_parts = True
-            return ALL_SECOND, POSITIONS
-        largest = int(first.max())
-        return (0 if self.refined else REFINED_FROM), largest
-
-    def _latents(self) -> Tensor:
-        """What is known when all is, (B, latents, H/16, W/16)."""
-        return torch.cat(self.filled, 1) * self.codec.base.deviation
-
-    def _known_latents(self) -> Tensor:
-        """What is known, (B, latents, H/16, W/16); where nothing is, means of all that is.
-
-        In training no gradient goes into what is decoded.
-        """
-        self._see([value.detach() for value in self.values], self.mean_features.detach())
-        filled: list[Tensor] = []
-        for number, (own, where) in enumerate(self.passes):
-            kind = number // 2
-            mean = self._mean(number, filled, self.predicted.detach())
-            found = torch.where(_channels_last(self.known[kind]), self.values[kind].detach(), mean)
-            learn(filled, number, found * self.scale_out[:, own].detach() * _channels_last(where))
-        return torch.cat(filled, 1) * self.codec.base.deviation
-
-    def _see(self, values: Sequence[Tensor], features: Tensor) -> None:
-        """Set what means come from: hyper-latents' features, and values that are known."""
-        known = torch.cat(list(values), 1) * self.scale_out
-        self.seen_features = features + self.codec.more_for_means(known, self.near)
-
-    def _goes_on(self) -> bool:
-        """Take the next level's coder, if there is one."""
-        coder = self.next_coder()
-        if coder is not None:
-            self.coder = coder
-        return coder is not None
-
-    def _next_threshold(self, least: int = 0, above: int = POSITIONS) -> Tensor:
-        """Code a slice's threshold, int64 (B, 1, 1, 1).
-
-        Raises:
-            CorruptError: it is less than `least`, or not below `above`.
-
-        """
-        kind = torch.float32 if self.training else torch.int64  # the logits'
-        logits = torch.zeros((self.shape[0], POSITIONS, 1, 1, 1), dtype=kind, device=self.quality.device)
-        given = None if self.thresholds is None else next(self.thresholds).float()
-        found = self.coder.code(given, Categorical(logits)).to(torch.int64)
-        if not self.training and bool(((found < least) | (found >= above)).any()):
-            raise CorruptError("the slices of the picture are out of order; fetch or copy the file again")
-        return found.clamp(min=LAST)
-
-    def _quality_at(self, threshold: Tensor) -> Tensor:
-        """The quality at which a whole file leaves out what is below a threshold, in half steps."""
-        lower = (threshold.flatten() - QUALITY_FROM) * HALF_STEPS_A_SCALE // PARTS
-        return (self.quality - lower.clamp(min=0)).clamp(min=0)
-
-    def _hyper_latents(self) -> Tensor:
-        base, shape = self.codec.base, self.shape
-        z = None if self.y is None else base.hyper_analysis(torch.asinh(self.y), self.quality)
-        z_shape = (shape[0], self.codec.config.hyper_latents, shape[2] // 4, shape[3] // 4)
-        return code_hyper_latents(
-            self.coder, z, z_shape, self.quality, base.z_model, base.hyper_context, training=self.training
-        )
-
-    def _slice(self, threshold: Tensor) -> None:
-        """Code one slice."""
-        codec, quality = self.codec, self.quality
-        whole, above = bool((threshold <= LAST).all()), bool((threshold >= HIGH_BELOW).all())
-        self._see(self.values, self.mean_features)
-        before = magnitude_features(torch.cat(self.symbols, 1), self.training)
-        scale_features = codec.more_for_scales(self.scale_features, before, self.coarse, quality)
-        self.filled, magnitudes = [], list[Tensor]()
-        for number, (own, where) in enumerate(self.passes):
-            kind = number // 2
-            if kind == 1 and not whole:
-                if above or number == LAST_PASS:
-                    break
-                where = (threshold < HIGH_BELOW).expand_as(self.known[1])
-            mean = self._mean(number, self.filled, self.predicted)
-            parameters = self.scale_context[number](scale_features, magnitudes)[:, 0]
-            self._pass(kind, own, where, mean, parameters, threshold)
-            now = torch.where(_channels_last(self.known[kind]), self.values[kind], mean) * self.scale_out[:, own]
-            learn(self.filled, number, now * _channels_last(where) if whole or kind == 0 else now)
-            if number < LAST_PASS:
-                learn(magnitudes, number, magnitude_features(self.symbols[kind] * where, self.training))
-
-    def _mean(self, number: int, y_hat: Sequence[Tensor], predicted: Tensor) -> Tensor:
-        """Means of a pass, of the groups before, and of what the coarse levels say."""
-        codec, own = self.codec, self.passes[number][0]
-        mean: Tensor = codec.base.mean_context[number](self.seen_features, y_hat, self.quality).float()
-        mean = mean * self.scale_in[:, own]
-        if number >= len(codec.blend):
-            return mean
-        pictured = predicted.shape[1]
-        first = mean[:, :pictured]
-        first = first + codec.blend[number](self.quality) * (predicted - first)
-        return torch.cat([first, mean[:, pictured:]], 1)
-
-    def _pass(
-        self, kind: int, own: slice, where: Tensor, mean: Tensor, parameters: Tensor, threshold: Tensor
-    ) -> None:
-        """Code the elements of one pass that belong to the slice."""
-        if self.training:
-            index = parameters
-            position = (PARTS * parameters.detach() + PARTS // 2).clamp(0, POSITIONS - 1)
-        else:
-            position = (parameters + PARTS // 2).clamp_(0, POSITIONS - 1).to(torch.int16)
-            index = position >> PART_BITS
-        here = position >= torch.where(threshold <= LAST, 0, threshold).to(position.dtype)
-        here = here & where & ~self.known[kind]
-        value = None if self.y is None else self.y[:, own] - mean
-        if not self.refined:
-            split = here & (position >= ALL_SECOND) & (threshold >= REFINED_FROM)
-            unit = torch.where(split, float(SPLIT_RATIO), 1.0)
-            lowered = torch.where(split, index - SPLIT_STEPS, index)
-            if value is not None:
-                # The whole symbol is chosen; its first part is what that is nearest to.
-                value = torch.where(split, self.coder.choose(value, ScaleMixture(index, split)), value) / unit
-            found = self.coder.code(value, ScaleMixture(lowered, here)) * unit
-            self.indices[kind] = torch.where(split, index, self.indices[kind])
-            self.positions[kind] = torch.where(split, position, self.positions[kind])
-            self.split[kind] = self.split[kind] | split
-        else:
-            found = self.coder.code(value, ScaleMixture(index, here))
-        if self.watch is not None:
-            self.watch(position.to(torch.int64), found, here & (index > 0))
-        self.symbols[kind] = self.symbols[kind] + found  # which is zero elsewhere, as those were here
-        self.values[kind] = torch.where(_channels_last(here), _channels_last(found) + mean, self.values[kind])
-        self.known[kind] = self.known[kind] | here
-
-    def _refine(self, threshold: Tensor) -> None:
-        """Code a slice of second parts."""
-        for kind, own in enumerate(self.own):
-            symbols, positions = self.symbols[kind], self.positions[kind]
-            here = self.split[kind] & (positions >= threshold.to(positions.dtype))
-            away = torch.where(symbols < 0, -1.0, 1.0)
-            magnitude = torch.where(here, (symbols.detach().abs() / SPLIT_RATIO).round(), 0.0)
-            value = None
-            if self.y is not None:
-                value = ((self.y[:, own] - self.values[kind]) * away).clamp(-1, 1)
-            found = self.coder.code(value, SecondPart(self.indices[kind], magnitude, here)) * away
-            self.symbols[kind] = symbols + found
-            self.values[kind] = self.values[kind] + _channels_last(found)
-            self.split[kind] = self.split[kind] & ~here
+    size: tuple[int, int]
+    quality: Tensor
+    areas: PlainAreas
+    filled: Tensor | None
+    y: Tensor | None
+    features: Sequence[Tensor] | None
 
 
-def _between(values: Tensor) -> Tensor:
-    """Values (START_ANCHORS, C) at all anchors, linear between those."""
-    place = torch.arange(ANCHORS, device=values.device) / (ANCHORS - 1) * (len(values) - 1)
-    below = place.floor().clamp(max=len(values) - 2).to(torch.int64)
-    part = (place - below)[:, None]
-    return values[below] * (1 - part) + values[below + 1] * part
+def _areas_level(areas: PlainAreas, size: tuple[int, int]) -> Stream:
+    """The level of a picture's plain areas."""
+    writer = PictureWriter()
+    writer.code(torch.full((1, 1, 1, 1), float(PLAIN)), any_threshold(1, torch.int64, torch.device("cpu")))
+    PlainAreas.code(writer, areas, size)
+    return writer.finish()
 
 
 def _drawn(least: int, above: int, x: Tensor) -> Tensor:
     """Random thresholds, each of a crop."""
     return torch.randint(least, above, (len(x), 1, 1, 1), device=x.device)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _everywhere(threshold: int, quality: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, ScaleMixture
+from nicodec.entropy.priors import SPLIT_FROM, SPLIT_RATIO, SPLIT_STEPS, Categorical, ScaleMixture
 from nicodec.entropy.tables import SCALES
 
 PART_BITS, PARTS, POSITIONS = 4, 16, 16 * SCALES
@@ -30,6 +30,9 @@ ALL_SECOND = SPLIT_FROM * PARTS
 
 LAST = PARTS
 """Threshold of the last slice: all that is left, of which scale 0 is not coded."""
+
+PLAIN = 0
+"""In a threshold's place: the level has no slice, but areas that are coded plainly."""
 
 SHARES = (0.1, 0.25, 0.5, 0.75)
 """Of a file's bytes, just before which levels end: where one may want to cut it."""
@@ -48,6 +51,11 @@ LITTLE = 0.01
 
 NEEDED = 3
 """Slices that there are beside those that end at shares: the last first parts, the last second parts, the rest."""
+
+
+def any_threshold(count: int, kind: torch.dtype, device: torch.device) -> Categorical:
+    """The prior of the thresholds of `count` pictures: all equally likely; `kind`: of its parameters."""
+    return Categorical(torch.zeros((count, POSITIONS, 1, 1, 1), dtype=kind, device=device))
 
 
 class Look:
@@ -88,6 +96,12 @@ class Costs:
     in_all: NDArray[np.float64]
     in_first: NDArray[np.float64]
     whole: float
+
+    @classmethod
+    def of_all(cls, parts: Sequence[Costs]) -> Costs:
+        """What slices cost in all tiles together."""
+        in_all, in_first = (np.sum([p.in_all for p in parts], 0), np.sum([p.in_first for p in parts], 0))
+        return cls(in_all, in_first, sum(p.whole for p in parts))
 
     def thresholds(self, targets: Sequence[float]) -> list[int]:
         """Thresholds of slices that end just before so many bits each, and of the needed ones."""

@@ -58,6 +58,9 @@ from nicodec.layers.quality import QualityTable
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 """Pixels are centred and scaled to about unit variance."""
 
+FINE_WIDTH = 192
+"""Channels at 1/8: components of 8x8 blocks."""
+
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
 a tile of more than a quarter, to squares of half the side."""
@@ -109,15 +112,15 @@ class Hyperprior(TiledCodec):
     def __init__(self, config: HyperpriorConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or HyperpriorConfig()
-        self.to_fine = Basis(192, 192)
-        self.fine_analysis = BlockStack(192, c.analysis_blocks[0], scaled=True)
+        self.to_fine = Basis(FINE_WIDTH, FINE_WIDTH)
+        self.fine_analysis = BlockStack(FINE_WIDTH, c.analysis_blocks[0], scaled=True)
         self.to_latents = Basis(768, c.latents)
         self.coarse_analysis = BlockStack(c.latents, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(c.latents, c.synthesis_blocks[0], scaled=True)
         self.from_latents = Basis(c.latents, 768)
         # The first meets the pictures' means, which are large, and set a bfloat16 decoder's pixels apart (rule 6).
-        self.fine_synthesis = BlockStack(192, c.synthesis_blocks[1], scaled=True, float32=1)
-        self.from_fine = Basis(192, 192)
+        self.fine_synthesis = BlockStack(FINE_WIDTH, c.synthesis_blocks[1], scaled=True, float32=1)
+        self.from_fine = Basis(FINE_WIDTH, FINE_WIDTH)
         self.log_gain = QualityTable(c.latents)
         self.log_inverse_gain = QualityTable(c.latents)
         self.register_buffer("deviation", torch.ones(c.latents, 1, 1, dtype=torch.float32))
@@ -256,13 +259,17 @@ class Hyperprior(TiledCodec):
         return in_bands(lambda part: self._synthesise(part, quality, filters), latents, unit=1, halo=halo)
 
     def _synthesise(self, latents: Tensor, quality: Tensor, filters: Sequence[Tensor | None]) -> Tensor:
-        h = latents.contiguous(memory_format=torch.channels_last)
-        h = self.coarse_synthesis(h, quality)
-        h = F.pixel_shuffle(self.from_latents(h), 2)
-        h = self.from_fine(self.fine_synthesis.overwrite(h, quality))
+        h = self.from_fine(self.to_eighths(latents, quality))
         x_hat = F.pixel_shuffle(h, 8).div_(PIXEL_GAIN).add_(PIXEL_MEAN)
         del h
         return x_hat if self.adaptive_filter is None else self.adaptive_filter.of_batch(x_hat, filters)
+
+    def to_eighths(self, latents: Tensor, quality: Tensor) -> Tensor:
+        """Components (B, 192, H/8, W/8) that `from_fine` takes to pixels, of latents (B, latents, H/16, W/16)."""
+        h = latents.contiguous(memory_format=torch.channels_last)
+        h = self.coarse_synthesis(h, quality)
+        h = F.pixel_shuffle(self.from_latents(h), 2)
+        return self.fine_synthesis.overwrite(h, quality)
 
     # Start of training
 
