@@ -1,9 +1,9 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
 Each level of a `CodeNetwork` (codes_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
-length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four passes
-of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them is
-integers.
+length, by how often each code is used, or by what is known of them: the levels before alone, or neighbours as well, in
+the four passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes
+them is integers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from nicodec.codecs.base import PictureCodec
 from nicodec.codecs.codes_network import ALIGNMENT, CodeNetwork, CodesConfig, Level
 from nicodec.entropy.coder import Coder, PictureWriter, RateEstimator, Stream
-from nicodec.entropy.indices import AT_ONCE, code_indices
+from nicodec.entropy.indices import code_alike, code_indices, lot
 from nicodec.entropy.priors import Weighted
 from nicodec.layers.index_context import PASSES, pass_of
 
@@ -38,11 +38,16 @@ class Mode(IntEnum):
     FREQUENCIES = 1
     """By how often each is used."""
     CONTEXT = 2
-    """By what is known around it."""
+    """By what is known around it, in four passes."""
+    BEFORE = 3
+    """By what the levels before tell, in one pass."""
 
 
-MODE_WEIGHTS = (1, 31, 31)
+MODE_WEIGHTS = (1, 31, 31, 31)
 """Of the modes where they are coded themselves."""
+
+WORTH = {Mode.CONTEXT: 0.98, Mode.BEFORE: 0.99}
+"""What takes a decoder longer is taken where it makes a level smaller than such a share of what is quicker."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Piece:
         far apart as can be.
         """
         rows, columns = (torch.arange(n, device=level.basis.device) for n in level.grid(size))
+        if self.count == 1:
+            return torch.arange(len(rows) * len(columns), device=rows.device)
         first = columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]
         copies = min(self.count, COPIES.get(level.factor, 1))
         held = torch.zeros_like(first, dtype=torch.bool)
@@ -69,6 +76,28 @@ class Piece:
 
 WHOLE = Piece(0, 1)
 """All of a picture."""
+
+
+class Known:
+    """What is known of a picture: indices of its first levels, and what the prior makes of them.
+
+    Args:
+        network: whose levels they are.
+        size: H, W of the picture in pixels.
+        indices: of the first levels, each of H·W/(16·f)² values, row by row.
+
+    """
+
+    def __init__(self, network: CodeNetwork, size: tuple[int, int], indices: Sequence[Tensor] = ()) -> None:
+        self._network, self.size, self.indices = network, size, list(indices)
+        self._features: list[Tensor] = []
+
+    def parents(self) -> Tensor | None:
+        """See `CodeNetwork.parents`."""
+        levels = list(self._network.each_level())
+        for level, own in zip(levels[len(self._features) :], self.indices[len(self._features) :], strict=False):
+            self._features.append(level.context.embedded(own.view(1, *level.grid(self.size))))
+        return self._network.gathered(self._features)
 
 
 class CodesCodec(PictureCodec):
@@ -123,58 +152,41 @@ class CodesCodec(PictureCodec):
             The indices of each of these levels, int64 (n,): those of the piece, row by row.
 
         """
-        known, device = list(before), self.network.to_fine.weight.device
+        known, device = Known(self.network, size, before), self.network.to_fine.weight.device
         for place in range((self.config.levels(quality) if stop is None else stop) - len(before)):
             own = None if indices is None else indices[place]
             mode = _code_mode(coder, None if modes is None else modes[place], piece, device)
-            known.append(self.code_level(coder, own, known, size, quality, mode, piece))
-        return known[len(before) :]
+            known.indices.append(self.code_level(coder, own, known, quality, mode, piece))
+        return known.indices[len(before) :]
 
     def code_level(
-        self,
-        coder: Coder,
-        indices: Tensor | None,
-        before: Sequence[Tensor],
-        size: tuple[int, int],
-        quality: int,
-        mode: Mode,
-        piece: Piece = WHOLE,
+        self, coder: Coder, indices: Tensor | None, known: Known, quality: int, mode: Mode, piece: Piece = WHOLE
     ) -> Tensor:
-        """The part of `code_indices` that is one level's, which the number of those `before` it tells; (n,)."""
-        level = list(self.network.each_level())[len(before)]
-        grid = level.grid(size)
-        if mode == Mode.CONTEXT:
+        """The part of `code_indices` that is the level's after those that are known; (n,)."""
+        level = list(self.network.each_level())[len(known.indices)]
+        if mode in (Mode.CONTEXT, Mode.BEFORE):
             own = None if indices is None else indices.flatten()
-            shaped = [
-                each.view(1, *other.grid(size))
-                for each, other in zip(before, self.network.each_level(), strict=False)
-            ]
-            return self._code_by_context(coder, level, own, shaped, grid, quality)
-        places = piece.places(level, size)
+            return self._code_by_context(coder, level, own, known, quality, alone=mode == Mode.BEFORE)
+        places = piece.places(level, known.size)
         own = None if indices is None else indices.flatten()[places]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
             logarithms = torch.zeros_like(logarithms)
-        return code_indices(coder, own, logarithms[:, None].expand(-1, len(places)))
+        return code_alike(coder, own, logarithms, len(places))
 
     def _code_by_context(
-        self,
-        coder: Coder,
-        level: Level,
-        own: Tensor | None,
-        before: Sequence[Tensor],
-        grid: tuple[int, int],
-        quality: int,
+        self, coder: Coder, level: Level, own: Tensor | None, known: Known, quality: int, *, alone: bool
     ) -> Tensor:
-        device = level.basis.device
-        order, context = pass_of(grid, device), level.context.at(torch.tensor([quality], device=device))
-        parents = self.network.parents(before)
+        """By the levels before `alone`, in one pass, or else with neighbours in four."""
+        grid, device = level.grid(known.size), level.basis.device
+        order = torch.zeros(grid, dtype=torch.int64, device=device) if alone else pass_of(grid, device)
+        context = level.context.at(torch.tensor([quality], device=device))
+        surroundings = context.surroundings(order[None], known.parents())
         found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
-        for number in range(len(PASSES)):
-            places = torch.nonzero(order.flatten() == number)[:, 0]
+        for number in range(1 if alone else len(PASSES)):
             features = level.context.embedded(found.view(1, *grid))
-            activations = context.activations(features, (order < number)[None], parents).flatten(2)
-            for part in torch.split(places, AT_ONCE):
+            activations = context.activations(features, (order < number)[None], surroundings).flatten(2)
+            for part in torch.split(torch.nonzero(order.flatten() == number)[:, 0], lot(level.codes)):
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 found[part] = code_indices(coder, None if own is None else own[part], logits)
         return found
@@ -187,19 +199,21 @@ class CodesCodec(PictureCodec):
         piece: Piece = WHOLE,
         numbers: range | None = None,
     ) -> Stream:
-        """The stream of a piece, each level in the way that makes it smallest.
+        """The stream of a piece, each level in the way that makes it smallest, or nearly so where it is quicker.
 
         `indices`: of each level, (1, H, W). `numbers`: the levels that it holds; None: all of these.
         """
         numbers, modes = range(len(indices)) if numbers is None else numbers, []
         flat = [each.flatten() for each in indices]
+        known = Known(self.network, size, flat[: numbers.start])
         for number in numbers:
             costs = {}
             for mode in _modes_of(piece):
                 coder = RateEstimator(noise=False)
-                self.code_level(coder, indices[number], flat[:number], size, quality, mode, piece)
+                self.code_level(coder, indices[number], known, quality, mode, piece)
                 costs[mode] = float(coder.bits)
-            modes.append(min(costs, key=lambda mode: costs[mode]))
+            known.indices.append(flat[number])
+            modes.append(min(costs, key=lambda mode: costs[mode] / WORTH.get(mode, 1)))
         writer, own = PictureWriter(), indices[numbers.start : numbers.stop]
         self.code_indices(writer, own, size, quality, modes, piece, flat[: numbers.start], numbers.stop)
         return writer.finish()

@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ from nicodec.entropy.frequencies import IndexFrequencies
 from nicodec.entropy.indices import GROUP
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS, between_anchors
 from nicodec.layers.bands import in_bands
-from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.blocks import Basis, BlockStack, sum_of_bases
 from nicodec.layers.components import levelling, principal_components
 from nicodec.layers.index_context import IndexContext, enlarged
 from nicodec.layers.quality import QualityTable
@@ -203,20 +204,26 @@ class CodeNetwork(nn.Module):
 
     def latents(self, indices: Sequence[Tensor]) -> Tensor:
         """Latents (B, latents, H, W) of the indices of the first levels."""
-        parts = (level.latents(level.values(own)) for level, own in zip(self.each_level(), indices, strict=False))
+        parts = []
+        for factor, group in groupby(zip(self.each_level(), indices, strict=False), lambda each: each[0].factor):
+            levels, own = zip(*group, strict=True)
+            values = [level.values(each) for level, each in zip(levels, own, strict=True)]
+            grouped = sum_of_bases([level.leave for level in levels], values)
+            parts.append(grouped if factor == 1 else F.pixel_shuffle(grouped, factor))
         return functools.reduce(torch.add, parts)
 
     def parents(self, indices: Sequence[Tensor]) -> Tensor | None:
         """Features of decoded levels on the grid of the next one, (B, channels, H, W); None where there are none."""
-        if not indices:
+        levels = zip(self.each_level(), indices, strict=False)
+        return self.gathered([level.context.embedded(own) for level, own in levels])
+
+    def gathered(self, features: Sequence[Tensor]) -> Tensor | None:
+        """The same of what the contexts of these levels have made of their indices."""
+        if not features:
             return None
-        levels = list(self.each_level())
-        factor = levels[len(indices)].factor
-        parts = [
-            enlarged(level.context.embedded(own), level.factor // factor)
-            for level, own in zip(levels, indices, strict=False)
-        ]
-        return torch.cat(parts, 1)
+        factor = self.config.factors[len(features)]
+        factors = zip(self.config.factors, features, strict=False)
+        return torch.cat([enlarged(own, coarse // factor) for coarse, own in factors], 1)
 
     # Start of training
 

@@ -104,6 +104,14 @@ class RowPrior(Prior, Protocol):
 
 
 @runtime_checkable
+class SharedPrior(Prior, Protocol):
+    """A prior that has one distribution for all its symbols, 0..K−1."""
+
+    def shared(self) -> NDArray[np.int64]:
+        """Return the frequencies (K,), each at least 1, adding up to 2^24."""
+
+
+@runtime_checkable
 class ElementPrior(Prior, Protocol):
     """A prior that can be had of some of its elements alone."""
 
@@ -479,6 +487,43 @@ class Weighted:
     def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
         """See `RowPrior.rows`."""
         return normalise(self.weights[0].flatten(1).cpu().numpy().T[positions].astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """One distribution for symbols 0..K−1 that have no order, by integer weights; for coding alone.
+
+    Attributes:
+        weights: (K,), whole numbers 0 to 2^31 − 1, not all zero.
+        shape: shape (B, C, H, W) of the symbols.
+
+    """
+
+    weights: Tensor
+    shape: tuple[int, ...]
+    ordered = False
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.weights.device
+
+    def of_picture(self, number: int) -> Alike:
+        """See `Prior.of_picture`."""
+        return Alike(self.weights, (1, *self.shape[1:]))
+
+    def bits(self, x: Tensor) -> Tensor:
+        """−log2 of the probability of the nearest symbols."""
+        weights = self.weights.double()
+        return (weights.sum().log2() - weights.log2())[torch.round(x.detach()).to(torch.int64)].float()
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return None
+
+    def shared(self) -> NDArray[np.int64]:
+        """See `SharedPrior.shared`."""
+        return normalise(self.weights.cpu().numpy().astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from nicodec.entropy.priors import Prior, RowPrior, TablePrior
-from nicodec.entropy.tables import DIGIT_BITS, Table, as_probabilities
+from nicodec.entropy.priors import Prior, RowPrior, SharedPrior, TablePrior
+from nicodec.entropy.tables import DIGIT_BITS, Table, as_model, as_probabilities
 from nicodec.errors import SymbolMismatchError
 
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
@@ -62,6 +62,8 @@ class RangeWriter:
             self._write_by_table(symbols, prior, positions)
         elif isinstance(prior, RowPrior):
             self._write_by_row(symbols, prior, positions)
+        elif isinstance(prior, SharedPrior):
+            self._encoder.encode(symbols, as_model(prior.shared()))
         else:
             raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
@@ -124,6 +126,8 @@ class RangeReader:
             return self._read_by_table(prior, positions)
         if isinstance(prior, RowPrior):
             return self._read_by_row(prior, positions)
+        if isinstance(prior, SharedPrior):
+            return self._decode(as_model(prior.shared()), len(positions))
         raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
     def _decode(self, model: Any, amount: Any) -> NDArray[np.int32]:

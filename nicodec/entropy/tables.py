@@ -59,7 +59,12 @@ class Table:
     @cached_property
     def model(self) -> constriction.stream.model.Categorical:
         """The table as constriction takes it."""
-        return constriction.stream.model.Categorical(as_probabilities(self.frequencies), perfect=False)
+        return as_model(self.frequencies)
+
+
+def as_model(frequencies: NDArray[np.int64]) -> constriction.stream.model.Categorical:
+    """Frequencies that add up to 2^24 as constriction takes them."""
+    return constriction.stream.model.Categorical(as_probabilities(frequencies), perfect=False)
 
 
 def as_probabilities(frequencies: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -146,11 +151,23 @@ def normalise(frequencies: NDArray[np.int64], total: int = TOTAL) -> NDArray[np.
     """
     count = frequencies.shape[-1]
     sums = frequencies.sum(-1, keepdims=True)
-    scaled = _divided(frequencies * (total - count), np.maximum(sums, 1)) + 1
+    product = frequencies * (total - count)
+    divided = _divided_small if product.max(initial=0) < EXACT_QUOTIENTS else _divided
+    scaled = divided(product, np.maximum(sums, 1)) + 1
     largest = scaled.argmax(-1)[..., None]
     rest = total - scaled.sum(-1, keepdims=True)
     np.put_along_axis(scaled, largest, np.take_along_axis(scaled, largest, -1) + rest, -1)
     return scaled
+
+
+EXACT_QUOTIENTS = 2**52
+"""Below, a quotient in float64 never reaches a whole number that the true one is below, if the divisor is below, too."""
+
+
+def _divided_small(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A // b of non-negative integers below 2^52: the rounded quotient has the same whole part."""
+    quotient: NDArray[np.int64] = (a / b).astype(np.int64)
+    return quotient
 
 
 def _divided(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -202,9 +202,45 @@ class ExactPointwise(_ExactLayer):
         return F.conv2d(x, self.weight[:, :, None, None])
 
     def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        with exact_arithmetic(x.device):
-            total = torch.baddbmm(bias[:, :, None], weight.expand(len(x), -1, -1), x.flatten(2))
-        return total.view(*total.shape[:2], *x.shape[2:])
+        return _products(x, weight, bias[:, :, None])
+
+    def split_at(
+        self, quality: Tensor, first: int
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
+        """`at` in two steps, for inputs of which only the first ones change from call to call.
+
+        Args:
+            quality: (B,).
+            first: how many change.
+
+        Returns:
+            What gives the sum of all other inputs, (B, out, H, W), of them; and what gives the layer's result of the
+            first inputs and of that sum. A part of a sum is as exact as the whole.
+
+        """
+        if self.training:
+            weight, bias = self.weight[:, :, None, None], between_anchors(self.bias, quality)
+
+            def learn(x: Tensor, others: Tensor) -> Tensor:
+                y = F.conv2d(x, weight[:, :first]) + others
+                return activate(y) if self.activation else y
+
+            return lambda others: F.conv2d(others, weight[:, first:]) + bias, learn
+        scaled, mixed = self._scaled(quality)
+        own, rest = scaled[:, :first].contiguous(), scaled[:, first:].contiguous()
+
+        def run(x: Tensor, others: Tensor) -> Tensor:
+            total = _products(x, own, others.flatten(2)).floor_()
+            return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
+
+        return lambda others: _products(others, rest, mixed[:, :, None]), run
+
+
+def _products(x: Tensor, weight: Tensor, added: Tensor) -> Tensor:
+    """Of x (B, in, H, W) and weights (out, in), and what is added, (B, out, H·W) or of length 1: (B, out, H, W)."""
+    with exact_arithmetic(x.device):
+        total = torch.baddbmm(added, weight.expand(len(x), -1, -1), x.flatten(2))
+    return total.view(*total.shape[:2], *x.shape[2:])
 
 
 class ExactDepthwise(_ExactLayer):

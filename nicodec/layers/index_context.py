@@ -58,10 +58,9 @@ class IndexContext(Layer):
     def at(self, quality: Tensor) -> ContextAt:
         """The network at a quality (B,), half steps: what is the same for all passes is computed once."""
         one = 1.0 if self.training else float(2**FRACTION_BITS)
-        hidden = (self.enter, self.near, self.mix, self.further)
-        return ContextAt(
-            one, [layer.at(quality) for layer in hidden], self.refine.at(quality), self.leave.at(quality)
-        )
+        others, enter = self.enter.split_at(quality, self.embedding.table.shape[1] + 1)
+        hidden = [layer.at(quality) for layer in (self.near, self.mix, self.further)]
+        return ContextAt(one, others, enter, hidden, self.refine.at(quality), self.leave.at(quality))
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,8 @@ class ContextAt:
 
     Attributes:
         one: what stands for 1.
+        others: the sum of the first layer's inputs but those of the grid itself.
+        enter: the first layer, from the grid's inputs and that sum.
         hidden: layers that see neighbours, one after another.
         refine: a layer that sees its position alone.
         leave: the last one.
@@ -77,25 +78,34 @@ class ContextAt:
     """
 
     one: float
+    others: Callable[[Tensor], Tensor]
+    enter: Callable[[Tensor, Tensor], Tensor]
     hidden: Sequence[Callable[[Tensor], Tensor]]
     refine: Callable[[Tensor], Tensor]
     leave: Callable[[Tensor], Tensor]
 
-    def activations(self, features: Tensor, known: Tensor, parents: Tensor | None) -> Tensor:
-        """What `logits` takes.
+    def surroundings(self, like: Tensor, parents: Tensor | None) -> Tensor:
+        """What `activations` takes, the same for all passes: (B, width, H, W).
+
+        Args:
+            like: (B, H, W), of the grid.
+            parents: (B, parents, H, W) features of what was decoded before; None where there is nothing.
+
+        """
+        places = _places(like) * self.one
+        return self.others(places if parents is None else torch.cat([places, parents], 1))
+
+    def activations(self, features: Tensor, known: Tensor, surroundings: Tensor) -> Tensor:
+        """What `logits` takes, (B, width, H, W).
 
         Args:
             features: what `embedded` gave, (B, embedding, H, W); not looked at where nothing is known.
             known: bool (B or 1, H, W).
-            parents: (B, parents, H, W) features of what was decoded before; None where there is nothing.
-
-        Returns:
-            (B, width, H, W) activations.
+            surroundings: what `surroundings` gave.
 
         """
         flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
-        parts = [features * flag, flag * self.one, _places(features) * self.one]
-        h = torch.cat(parts if parents is None else [*parts, parents], 1)
+        h = self.enter(torch.cat([features * flag, flag * self.one], 1), surroundings)
         for layer in self.hidden:
             h = layer(h)
         return h
@@ -106,8 +116,9 @@ class ContextAt:
 
 
 def _places(like: Tensor) -> Tensor:
-    rows, columns = (torch.arange(n, device=like.device) for n in like.shape[2:])
+    """Bits of the row and of the column of (B, H, W): (B, PLACES, H, W), float32."""
+    count, height, width = like.shape
+    rows, columns = (torch.arange(n, device=like.device) for n in (height, width))
     bits = [(axis >> shift) % 2 for axis in (rows, columns) for shift in (0, 1)]
-    height, width = like.shape[2:]
     planes = [(bit[:, None] if number < 2 else bit[None]).expand(height, width) for number, bit in enumerate(bits)]
-    return torch.stack(planes).to(like.dtype)[None].expand(len(like), -1, -1, -1)
+    return torch.stack(planes).to(torch.float32)[None].expand(count, -1, -1, -1)

@@ -55,7 +55,8 @@ def prior_bits(
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=device)
     at = context.at(quality)
-    activations = at.activations(context.embedded(chosen), known, network.parents(before)).flatten(2)
+    surroundings = at.surroundings(chosen, network.parents(before))
+    activations = at.activations(context.embedded(chosen), known, surroundings).flatten(2)
     logits = at.logits(activations[:, :, None, places])[:, :, 0]
     cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
     return cost * (grid[0] * grid[1] / math.log(2))

@@ -25,7 +25,7 @@ def network() -> IndexContext:
 
 def logits(made: IndexContext, indices: Tensor, known: Tensor, parents: Tensor) -> Tensor:
     at = made.at(QUALITY)
-    return at.logits(at.activations(made.embedded(indices), known, parents))
+    return at.logits(at.activations(made.embedded(indices), known, at.surroundings(indices, parents)))
 
 
 def test_every_position_is_in_one_pass() -> None:
