@@ -46,8 +46,8 @@ class Mode(IntEnum):
 MODE_WEIGHTS = (1, 31, 31, 31)
 """Of the modes where they are coded themselves."""
 
-WORTH = {Mode.CONTEXT: 0.98, Mode.BEFORE: 0.99}
-"""What takes a decoder longer is taken where it makes a level smaller than such a share of what is quicker."""
+WORTH = {Mode.EVEN: 0.0, Mode.FREQUENCIES: 0.0, Mode.CONTEXT: 0.12, Mode.BEFORE: 0.08}
+"""Bits that a way must save an index to be taken: a decoder takes longer over some."""
 
 
 @dataclass(frozen=True)
@@ -178,15 +178,23 @@ class CodesCodec(PictureCodec):
         self, coder: Coder, level: Level, own: Tensor | None, known: Known, quality: int, *, alone: bool
     ) -> Tensor:
         """By the levels before `alone`, in one pass, or else with neighbours in four."""
-        grid, device = level.grid(known.size), level.basis.device
-        order = torch.zeros(grid, dtype=torch.int64, device=device) if alone else pass_of(grid, device)
+        (height, width), device = level.grid(known.size), level.basis.device
         context = level.context.at(torch.tensor([quality], device=device))
+        order = pass_of((height, width), device)
         surroundings = context.surroundings(order[None], known.parents())
-        found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
+        found, at_once = torch.zeros(height * width, dtype=torch.int64, device=device), lot(level.codes)
         for number in range(1 if alone else len(PASSES)):
-            features = level.context.embedded(found.view(1, *grid))
+            if alone:
+                features = None
+                parts: Sequence[slice | Tensor] = [
+                    slice(start, start + at_once) for start in range(0, len(found), at_once)
+                ]
+            else:
+                features = level.context.embedded(found.view(1, height, width)) if number else None
+                places = torch.nonzero(order.flatten() == number)[:, 0]
+                parts = torch.split(places, at_once) if len(places) else ()
             activations = context.activations(features, (order < number)[None], surroundings).flatten(2)
-            for part in torch.split(torch.nonzero(order.flatten() == number)[:, 0], lot(level.codes)):
+            for part in parts:
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 found[part] = code_indices(coder, None if own is None else own[part], logits)
         return found
@@ -199,7 +207,7 @@ class CodesCodec(PictureCodec):
         piece: Piece = WHOLE,
         numbers: range | None = None,
     ) -> Stream:
-        """The stream of a piece, each level in the way that makes it smallest, or nearly so where it is quicker.
+        """The stream of a piece, each level in the way that makes it smallest, with what a decoder's time is worth.
 
         `indices`: of each level, (1, H, W). `numbers`: the levels that it holds; None: all of these.
         """
@@ -211,9 +219,9 @@ class CodesCodec(PictureCodec):
             for mode in _modes_of(piece):
                 coder = RateEstimator(noise=False)
                 self.code_level(coder, indices[number], known, quality, mode, piece)
-                costs[mode] = float(coder.bits)
+                costs[mode] = float(coder.bits) + WORTH[mode] * indices[number].numel()
             known.indices.append(flat[number])
-            modes.append(min(costs, key=lambda mode: costs[mode] / WORTH.get(mode, 1)))
+            modes.append(min(costs, key=lambda mode: costs[mode]))
         writer, own = PictureWriter(), indices[numbers.start : numbers.stop]
         self.code_indices(writer, own, size, quality, modes, piece, flat[: numbers.start], numbers.stop)
         return writer.finish()
@@ -227,4 +235,4 @@ def _modes_of(piece: Piece) -> tuple[Mode, ...]:
 def _code_mode(coder: Coder, mode: Mode | None, piece: Piece, device: torch.device) -> Mode:
     value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
     weights = torch.tensor(MODE_WEIGHTS[: len(_modes_of(piece))], device=device)
-    return Mode(int(coder.code(value, Weighted(weights.view(1, -1, 1, 1, 1)))))
+    return Mode(int(coder.code(value, Weighted(weights[None]))))

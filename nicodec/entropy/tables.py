@@ -151,23 +151,11 @@ def normalise(frequencies: NDArray[np.int64], total: int = TOTAL) -> NDArray[np.
     """
     count = frequencies.shape[-1]
     sums = frequencies.sum(-1, keepdims=True)
-    product = frequencies * (total - count)
-    divided = _divided_small if product.max(initial=0) < EXACT_QUOTIENTS else _divided
-    scaled = divided(product, np.maximum(sums, 1)) + 1
+    scaled = _divided(frequencies * (total - count), np.maximum(sums, 1)) + 1
     largest = scaled.argmax(-1)[..., None]
     rest = total - scaled.sum(-1, keepdims=True)
     np.put_along_axis(scaled, largest, np.take_along_axis(scaled, largest, -1) + rest, -1)
     return scaled
-
-
-EXACT_QUOTIENTS = 2**52
-"""Below, a quotient in float64 never reaches a whole number that the true one is below, if the divisor is below, too."""
-
-
-def _divided_small(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A // b of non-negative integers below 2^52: the rounded quotient has the same whole part."""
-    quotient: NDArray[np.int64] = (a / b).astype(np.int64)
-    return quotient
 
 
 def _divided(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ import contextlib
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -184,12 +185,19 @@ class _ExactLayer(ExactModule):
         A scale by a power of two leaves sums as exact as they are, and nothing to do with them but to floor them.
         """
         below, past = anchor_weights(quality)
-        mixed = self.bias_int[below] * (ANCHOR_SPACING - past)[:, None] + self.bias_int[below + 1] * past[:, None]
-        mixed = torch.div(mixed, ANCHOR_SPACING, rounding_mode="floor")
-        drop = self.shift.to(torch.int32)
-        half = (1 << drop) >> 1
-        power = ((127 - drop) << 23).view(torch.float32)  # 2^-drop, by its exponent
-        return self.weight_int.to(torch.float32).mul_(power[:, None]), (mixed + half).to(torch.float32).mul_(power)
+        first = self.bias_int[below]
+        step = (self.bias_int[below + 1] - first).mul_(past.to(torch.int32)[:, None])
+        mixed = step.div_(ANCHOR_SPACING, rounding_mode="floor").add_(first)
+        drop = self.shift.to(torch.int64)
+        power, half = (each.to(drop.device)[drop] for each in _powers())
+        return self.weight_int.to(torch.float32).mul_(power[:, None]), mixed.to(torch.float32).mul_(power).add_(half)
+
+
+@cache
+def _powers() -> tuple[Tensor, Tensor]:
+    """By a shift: 2^-shift, and what of it rounds, ½ or, where nothing is shifted out, 0."""
+    power = torch.tensor([2.0**-shift for shift in range(MAX_SHIFT + 1)])
+    return power, torch.full_like(power, 0.5).masked_fill_(power == 1, 0.0)
 
 
 class ExactPointwise(_ExactLayer):
@@ -206,7 +214,7 @@ class ExactPointwise(_ExactLayer):
 
     def split_at(
         self, quality: Tensor, first: int
-    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]:
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor | None, Tensor], Tensor]]:
         """`at` in two steps, for inputs of which only the first ones change from call to call.
 
         Args:
@@ -215,22 +223,22 @@ class ExactPointwise(_ExactLayer):
 
         Returns:
             What gives the sum of all other inputs, (B, out, H, W), of them; and what gives the layer's result of the
-            first inputs and of that sum. A part of a sum is as exact as the whole.
+            first inputs, None where all are zero, and of that sum. A part of a sum is as exact as the whole.
 
         """
         if self.training:
             weight, bias = self.weight[:, :, None, None], between_anchors(self.bias, quality)
 
-            def learn(x: Tensor, others: Tensor) -> Tensor:
-                y = F.conv2d(x, weight[:, :first]) + others
+            def learn(x: Tensor | None, others: Tensor) -> Tensor:
+                y = others if x is None else F.conv2d(x, weight[:, :first]) + others
                 return activate(y) if self.activation else y
 
             return lambda others: F.conv2d(others, weight[:, first:]) + bias, learn
         scaled, mixed = self._scaled(quality)
         own, rest = scaled[:, :first].contiguous(), scaled[:, first:].contiguous()
 
-        def run(x: Tensor, others: Tensor) -> Tensor:
-            total = _products(x, own, others.flatten(2)).floor_()
+        def run(x: Tensor | None, others: Tensor) -> Tensor:
+            total = others.floor() if x is None else _products(x, own, others.flatten(2)).floor_()
             return total.clamp_(0, ACTIVATION_MAX) if self.activation else total
 
         return lambda others: _products(others, rest, mixed[:, :, None]), run

@@ -79,7 +79,7 @@ class ContextAt:
 
     one: float
     others: Callable[[Tensor], Tensor]
-    enter: Callable[[Tensor, Tensor], Tensor]
+    enter: Callable[[Tensor | None, Tensor], Tensor]
     hidden: Sequence[Callable[[Tensor], Tensor]]
     refine: Callable[[Tensor], Tensor]
     leave: Callable[[Tensor], Tensor]
@@ -95,17 +95,20 @@ class ContextAt:
         places = _places(like) * self.one
         return self.others(places if parents is None else torch.cat([places, parents], 1))
 
-    def activations(self, features: Tensor, known: Tensor, surroundings: Tensor) -> Tensor:
+    def activations(self, features: Tensor | None, known: Tensor, surroundings: Tensor) -> Tensor:
         """What `logits` takes, (B, width, H, W).
 
         Args:
-            features: what `embedded` gave, (B, embedding, H, W); not looked at where nothing is known.
-            known: bool (B or 1, H, W).
+            features: what `embedded` gave, (B, embedding, H, W), of the grid; None where nothing of it is known.
+            known: bool (B or 1, H, W), where its features count.
             surroundings: what `surroundings` gave.
 
         """
-        flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
-        h = self.enter(torch.cat([features * flag, flag * self.one], 1), surroundings)
+        own = None
+        if features is not None:
+            flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
+            own = torch.cat([features * flag, flag * self.one], 1)
+        h = self.enter(own, surroundings)
         for layer in self.hidden:
             h = layer(h)
         return h

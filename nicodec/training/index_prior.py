@@ -25,6 +25,9 @@ WARMUP_STEPS, DECAY = 20, 0.99
 DRAWS = 3
 """Passes, or losses, that a step of the fit draws for each crop: to analyse it takes longer."""
 
+ALONE_SHARE = 0.5
+"""Of the draws that are no losses: in which nothing of the level itself is known."""
+
 BELIEVED = 5000.0
 """Choices near each anchor that the frequencies of the training count as."""
 
@@ -32,7 +35,7 @@ BELIEVED = 5000.0
 def prior_bits(
     network: CodeNetwork, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor, lost_share: float
 ) -> Tensor:
-    """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left.
+    """Estimated bits of a level's indices (B,), from the levels before, from one of the passes, or what a loss left.
 
     Args:
         network: of the level; contexts in training mode.
@@ -47,6 +50,9 @@ def prior_bits(
     if torch.rand(()) < lost_share:
         known = torch.rand(1, *grid, device=device) < torch.rand((), device=device)
         asked = ~known[0]
+    elif torch.rand(()) < ALONE_SHARE:
+        asked = torch.ones(grid, dtype=torch.bool, device=device)
+        known = ~asked[None]
     else:
         number = int(torch.randint(len(PASSES), ()))
         order = pass_of(grid, device)
