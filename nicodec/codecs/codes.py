@@ -20,7 +20,7 @@ from nicodec.codecs.codes_network import ALIGNMENT, CodeNetwork, CodesConfig, Le
 from nicodec.entropy.coder import Coder, PictureWriter, RateEstimator, Stream
 from nicodec.entropy.indices import code_alike, code_indices, lot
 from nicodec.entropy.priors import Weighted
-from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.layers.index_context import PASSES, PLACES, enlarged, pass_of, places
 
 PIECE_SHIFT = 0.38
 """Of the number of pieces: by so many their order is shifted from row to row."""
@@ -46,7 +46,7 @@ class Mode(IntEnum):
 MODE_WEIGHTS = (1, 31, 31, 31)
 """Of the modes where they are coded themselves."""
 
-WORTH = {Mode.EVEN: 0.0, Mode.FREQUENCIES: 0.0, Mode.CONTEXT: 0.12, Mode.BEFORE: 0.08}
+WORTH = {Mode.EVEN: 0.0, Mode.FREQUENCIES: 0.0, Mode.CONTEXT: 0.16, Mode.BEFORE: 0.12}
 """Bits that a way must save an index to be taken: a decoder takes longer over some."""
 
 
@@ -90,14 +90,25 @@ class Known:
 
     def __init__(self, network: CodeNetwork, size: tuple[int, int], indices: Sequence[Tensor] = ()) -> None:
         self._network, self.size, self.indices = network, size, list(indices)
-        self._features: list[Tensor] = []
+        self._buffer: Tensor | None = None
+        self._count = 0
 
-    def parents(self) -> Tensor | None:
-        """See `CodeNetwork.parents`."""
-        levels = list(self._network.each_level())
-        for level, own in zip(levels[len(self._features) :], self.indices[len(self._features) :], strict=False):
-            self._features.append(level.context.embedded(own.view(1, *level.grid(self.size))))
-        return self._network.gathered(self._features)
+    def parents(self) -> Tensor:
+        """See `CodeNetwork.parents`; kept, so that each level's features are made once a grid."""
+        levels, done = list(self._network.each_level()), len(self.indices)
+        level, each = levels[done], self._network.config.embedding
+        grid = level.grid(self.size)
+        if self._buffer is None or self._buffer.shape[2:] != grid:
+            alike = sum(other.factor >= level.factor for other in levels)
+            self._buffer, self._count = level.basis.new_empty(1, PLACES + each * alike, *grid), 0
+            self._buffer[:, :PLACES] = places(grid, level.basis.device) * level.context.one
+        for number in range(self._count, done):
+            other = levels[number]
+            own = other.context.embedded(self.indices[number].view(1, *other.grid(self.size)))
+            start = PLACES + each * number
+            self._buffer[:, start : start + each] = enlarged(own, other.factor // level.factor)
+        self._count = done
+        return self._buffer[:, : PLACES + each * done]
 
 
 class CodesCodec(PictureCodec):
@@ -167,12 +178,12 @@ class CodesCodec(PictureCodec):
         if mode in (Mode.CONTEXT, Mode.BEFORE):
             own = None if indices is None else indices.flatten()
             return self._code_by_context(coder, level, own, known, quality, alone=mode == Mode.BEFORE)
-        places = piece.places(level, known.size)
-        own = None if indices is None else indices.flatten()[places]
+        held = piece.places(level, known.size)
+        own = None if indices is None else indices.flatten()[held]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
             logarithms = torch.zeros_like(logarithms)
-        return code_alike(coder, own, logarithms, len(places))
+        return code_alike(coder, own, logarithms, len(held))
 
     def _code_by_context(
         self, coder: Coder, level: Level, own: Tensor | None, known: Known, quality: int, *, alone: bool
@@ -181,7 +192,7 @@ class CodesCodec(PictureCodec):
         (height, width), device = level.grid(known.size), level.basis.device
         context = level.context.at(torch.tensor([quality], device=device))
         order = pass_of((height, width), device)
-        surroundings = context.surroundings(order[None], known.parents())
+        surroundings = context.surroundings(known.parents())
         found, at_once = torch.zeros(height * width, dtype=torch.int64, device=device), lot(level.codes)
         for number in range(1 if alone else len(PASSES)):
             if alone:
@@ -191,8 +202,8 @@ class CodesCodec(PictureCodec):
                 ]
             else:
                 features = level.context.embedded(found.view(1, height, width)) if number else None
-                places = torch.nonzero(order.flatten() == number)[:, 0]
-                parts = torch.split(places, at_once) if len(places) else ()
+                own_places = torch.nonzero(order.flatten() == number)[:, 0]
+                parts = torch.split(own_places, at_once) if len(own_places) else ()
             activations = context.activations(features, (order < number)[None], surroundings).flatten(2)
             for part in parts:
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]

@@ -33,7 +33,7 @@ from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS, betwee
 from nicodec.layers.bands import in_bands
 from nicodec.layers.blocks import Basis, BlockStack, sum_of_bases
 from nicodec.layers.components import levelling, principal_components
-from nicodec.layers.index_context import IndexContext, enlarged
+from nicodec.layers.index_context import IndexContext, enlarged, places
 from nicodec.layers.quality import QualityTable
 from nicodec.quantize.base import from_rows, to_rows
 from nicodec.quantize.priced import PricedQuantiser, PricedSettings, share_of_use
@@ -212,18 +212,25 @@ class CodeNetwork(nn.Module):
             parts.append(grouped if factor == 1 else F.pixel_shuffle(grouped, factor))
         return functools.reduce(torch.add, parts)
 
-    def parents(self, indices: Sequence[Tensor]) -> Tensor | None:
-        """Features of decoded levels on the grid of the next one, (B, channels, H, W); None where there are none."""
-        levels = zip(self.each_level(), indices, strict=False)
-        return self.gathered([level.context.embedded(own) for level, own in levels])
+    def parents(self, indices: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """What the context of the next level sees of its grid: places, and the features of decoded levels.
 
-    def gathered(self, features: Sequence[Tensor]) -> Tensor | None:
-        """The same of what the contexts of these levels have made of their indices."""
-        if not features:
-            return None
-        factor = self.config.factors[len(features)]
-        factors = zip(self.config.factors, features, strict=False)
-        return torch.cat([enlarged(own, coarse // factor) for coarse, own in factors], 1)
+        Args:
+            indices: of the levels that are decoded, (B, H, W) each, or none.
+            size: of the next level's grid.
+
+        Returns:
+            (B or, of the first level, 1; channels; rows, columns).
+
+        """
+        levels = list(self.each_level())
+        level = levels[len(indices)]
+        where = places(size, level.basis.device)[None] * level.context.one
+        features = [
+            enlarged(other.context.embedded(own), other.factor // level.factor)
+            for other, own in zip(levels, indices, strict=False)
+        ]
+        return torch.cat([where.expand(len(each), -1, -1, -1) for each in features[:1] or [where]] + features, 1)
 
     # Start of training
 

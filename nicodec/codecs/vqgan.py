@@ -124,7 +124,7 @@ class Vqgan(CodesCodec):
         if not len(places):
             return values
         context = level.context.at(torch.tensor([quality], device=own.device))
-        surroundings = context.surroundings(own, self.network.parents(before))
+        surroundings = context.surroundings(self.network.parents(before, (own.shape[1], own.shape[2])))
         activations = context.activations(level.context.embedded(own), known, surroundings).flatten(2)
         flat = values.flatten(2)
         for part in torch.split(places, lot(level.codes)):

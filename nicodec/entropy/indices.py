@@ -81,7 +81,7 @@ def _weights(logarithms: Tensor) -> Tensor:
     The exponential is that of a float32's bits, linear between powers of two.
     """
     below = (logarithms.amax(0) - logarithms).clamp_(max=BELOW_MAX).to(torch.int32)
-    return below.mul_(-SIXTEENTH).add_(LARGEST).view(torch.float32).to(torch.int32)
+    return torch.rsub(below, LARGEST, alpha=SIXTEENTH).view(torch.float32).to(torch.int32)
 
 
 def _code(coder: Coder, value: Tensor | None, prior: Alike | Weighted) -> Tensor:

@@ -61,7 +61,7 @@ def prior_bits(
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=device)
     at = context.at(quality)
-    surroundings = at.surroundings(chosen, network.parents(before))
+    surroundings = at.surroundings(network.parents(before, grid))
     activations = at.activations(context.embedded(chosen), known, surroundings).flatten(2)
     logits = at.logits(activations[:, :, None, places])[:, :, 0]
     cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
