@@ -67,6 +67,8 @@ class CodesConfig:
     """Channels that a code has in the networks of the prior."""
     context: int = 96
     """Width of those networks."""
+    context_bits: int = 16
+    """Of each integer weight of their last layers, 8 or 16: of some networks a tenth of all bytes."""
     price_max: float = 64.0
     """Squared error of latents that a bit is worth at quality 0, and below at quality 100."""
     price_min: float = 0.12
@@ -113,7 +115,8 @@ class Level(nn.Module):
         settings = PricedSettings(codes=self.codes, decay=config.decay, start_price=start_price, revive=False)
         self.quantiser = PricedQuantiser(channels, settings)
         self.frequencies = IndexFrequencies(self.codes)
-        self.context = IndexContext(self.codes, config.embedding, number * config.embedding, config.context)
+        parents = number * config.embedding
+        self.context = IndexContext(self.codes, config.embedding, parents, config.context, config.context_bits)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of its indices, of a picture of H, W pixels."""

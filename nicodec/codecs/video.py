@@ -5,12 +5,14 @@ is a P-frame, predicted from the last one of the group before; those between are
 that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one before and
 from the last that was coded finely.
 
-A frame's stream has the quality and the distances of its references, then its motion, then its latents; that of a
-key frame the quality, then a picture as the model that `VideoConfig.intra` names writes it.
+A frame's stream has the quality, the distances of its references and whether it is a picture, then its motion and its
+latents, or a picture as the model that `VideoConfig.intra` names writes it. A key frame is always one; another frame
+is where its references predict so little that a picture is the cheaper way.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,9 +39,10 @@ from nicodec.codecs.video_network import (
     prepare,
     rgb_to_planes,
     to_codes,
+    weighted_error,
 )
 from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
-from nicodec.entropy.coder import Coder, LeastCost, StreamDecoder, StreamEncoder, Within
+from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamDecoder, StreamEncoder, Within
 from nicodec.entropy.priors import ScaleMixture
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
@@ -48,9 +51,13 @@ from nicodec.motion.search import price_of
 KEY, P, B = 0, 1, 2
 """Types of frames."""
 
-QUALITY_INDEX, DISTANCE_INDEX, SECOND_INDEX = 38, 30, 6
+QUALITY_INDEX, DISTANCE_INDEX, SECOND_INDEX, PICTURE_INDEX = 38, 30, 6, 7
 """Scales of what a stream begins with: the difference of quality, the first distance, the second one's from its
-opposite."""
+opposite, and 1 where a frame with references is a picture."""
+
+PICTURE_TRIED, PICTURE_SLOPE = 0.4, 0.0125
+"""A frame is tried as a picture where it takes at least so much of the bits of the last picture, which are taken to
+grow by so many nats each half step of quality."""
 
 DISTANCE_MAX = 64
 KEPT_PREPARED = 4
@@ -141,6 +148,7 @@ class EncoderState:
         waiting: frames that are not coded yet; the first may be a key frame.
         shrunk: at half their size, the last anchor that is coded and those that wait; only where groups are fitted.
         key_waits: whether a key frame is the first of those that wait.
+        picture: bits of the last frame that was coded as a picture, and its quality; None: there was none.
         number: of frames that were taken.
         since_key: of frames that were taken since the last key frame.
         seen: means of squares of the last frame taken, and how much such means changed of late.
@@ -154,9 +162,28 @@ class EncoderState:
     waiting: tuple[Frame, ...] = ()
     shrunk: tuple[NDArray[np.uint8], ...] = ()
     key_waits: bool = False
+    picture: tuple[int, int] | None = None
     number: int = 0
     since_key: int = 0
     seen: tuple[Tensor, float] | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A frame as an encoder could write it.
+
+    Attributes:
+        stream: of it.
+        memory: of a decoder that has read it.
+        bits: of the stream.
+        cost: λ·255²·MSE of all its pixels + bits.
+
+    """
+
+    stream: Stream
+    memory: Memory
+    bits: int
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -184,6 +211,10 @@ def _cut(planes: Planes, size: tuple[int, int], pts: int, duration: int) -> Fram
     half = (-(-height // 2), -(-width // 2))
     y, u, v = planes.y[0, 0, :height, :width], *(p[0, 0, : half[0], : half[1]] for p in (planes.u, planes.v))
     return Frame(y, u, v, pts, duration)
+
+
+def _planes(frame: Frame) -> Planes:
+    return Planes(frame.y[None, None], frame.u[None, None], frame.v[None, None])
 
 
 class Video(VideoNetwork, ClipCodec):
@@ -252,9 +283,8 @@ class Video(VideoNetwork, ClipCodec):
 
         def one(index: int, kind: int, references: tuple[int, ...], bonus: int) -> None:
             nonlocal state
-            packet, after = self._encode_one(frames[index - first], state, index, kind, references, bonus)
+            packet, state = self._encode_one(frames[index - first], state, index, kind, references, bonus)
             coded.append(packet)
-            state = replace(state, memory=after)
 
         last = first - 1
         if state.key_waits:
@@ -279,20 +309,36 @@ class Video(VideoNetwork, ClipCodec):
 
     def _encode_one(
         self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
-    ) -> tuple[CodedFrame, Memory]:
+    ) -> tuple[CodedFrame, EncoderState]:
         """Code a frame from references, given by their index in the order of time."""
         quality = min(max(state.quality + bonus + frame.wish.quality, 0), QUALITY_STEPS)
-        encoder, x = StreamEncoder(1), padded(frame)
         used = [next(k for k in state.memory.known if k.index == number) for number in references]
-        _code_head(encoder, state.quality, quality, [k.index - index for k in used])
-        size = (x.y.shape[2], x.y.shape[3])
-        memory, _ = self._code(encoder, x, state.memory, index, used, quality, size, counts_of(frame))
-        (stream,) = encoder.finish()
+        best, picture = self._written(frame, state, index, used, quality, as_picture=not used), not used
+        if used and _is_hard(best.bits, quality, state.picture):
+            other = self._written(frame, state, index, used, quality, as_picture=True)
+            if other.cost < best.cost:
+                best, picture = other, True
         number = state.memory.frames
-        packet = CodedFrame(
-            number, stream, frame.pts, frame.duration, kind, kind == KEY, tuple(k.number for k in used)
+        seen = tuple(k.number for k in used)
+        packet = CodedFrame(number, best.stream, frame.pts, frame.duration, kind, not used, seen)
+        last = (best.bits, quality) if picture else state.picture
+        return packet, replace(state, memory=best.memory, picture=last)
+
+    def _written(
+        self, frame: Frame, state: EncoderState, index: int, used: Sequence[Known], quality: int, *, as_picture: bool
+    ) -> Written:
+        """Write a frame in one of the two ways."""
+        encoder, size = StreamEncoder(1), padded_size(state.size)
+        _code_head(encoder, state.quality, quality, [k.index - index for k in used], as_picture=as_picture)
+        x, counts = padded(frame), counts_of(frame)
+        memory, planes = self._code(
+            encoder, x, state.memory, index, used, quality, size, as_picture=as_picture, counts=counts
         )
-        return packet, memory
+        (stream,) = encoder.finish()
+        decoded, bits = _cut(planes, state.size, 0, 0), 8 * len(stream.data)
+        error = weighted_error(_planes(frame), _planes(decoded))
+        weight = 255**2 * float(self.rate_weight(torch.tensor([quality])))
+        return Written(stream, memory, bits, weight * float(error) * math.prod(state.size) + bits)
 
     # Decoding
 
@@ -311,7 +357,7 @@ class Video(VideoNetwork, ClipCodec):
             if not found:
                 raise CorruptError(f"frame {coded.number} is predicted from frame {number}, which is not there")
             used.append(found[0])
-        quality, distances = _read_head(decoder, state.quality, len(used))
+        quality, distances, as_picture = _read_head(decoder, state.quality, len(used))
         memory = state.memory
         if coded.is_key or not used:
             start = memory.frames if memory.known else 0
@@ -321,7 +367,8 @@ class Video(VideoNetwork, ClipCodec):
             if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
                 raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
         memory = replace(memory, frames=coded.number)
-        memory, planes = self._code(decoder, None, memory, index, used, quality, padded_size(state.size))
+        size = padded_size(state.size)
+        memory, planes = self._code(decoder, None, memory, index, used, quality, size, as_picture=as_picture)
         decoder.finish()
         frame = _cut(planes, state.size, coded.pts, coded.duration)
         waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
@@ -342,35 +389,62 @@ class Video(VideoNetwork, ClipCodec):
         used: Sequence[Known],
         quality: int,
         size: tuple[int, int],
+        *,
+        as_picture: bool,
         counts: Counts | None = None,
     ) -> tuple[Memory, Planes]:
-        """Code a frame, padded to `size`, after its head. Returns what is known then, and the decoded planes."""
-        device = self.deviation.device
-        half_steps = torch.tensor([quality], device=device)
-        if not used:
-            reference = self._code_picture(coder, x, half_steps, size, counts)
-            known = Known(memory.frames, index, reference)
-            return Memory((known,), (), index, memory.frames + 1), reference.planes
+        """Code a frame after its head. Returns what is known then, and its planes.
+
+        Args:
+            coder: what is done with the symbols.
+            x: the frame, padded; None when decoding.
+            memory: decoded frames.
+            index: the frame's, in the order of time.
+            used: its references; none: it is a key frame.
+            quality: half steps.
+            size: H, W with padding.
+            as_picture: whether it is coded as one.
+            counts: what an encoder minds of it.
+
+        """
+        half_steps = torch.tensor([quality], device=self.deviation.device)
         cache = dict(memory.prepared)
-        references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
-        distances = [k.index - index for k in used]
-        price = None if counts is None else price_of(self.rate_weight(half_steps)) / counts.errors
-        motion = self.code_motion(coder, x, references, distances, half_steps, price)
-        inner = coder if x is None else _spending(coder, counts)
-        inside = None if counts is None else counts.cells
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, half_steps, inside)
-        reference = coded.reference
-        if (index - memory.key_index) % REFRESH == 0:
-            reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
+        if as_picture:
+            reference = self._code_picture(coder, x, half_steps, size, counts)
+        else:
+            references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
+            for each, (_, prepared) in zip(used, references, strict=True):
+                cache.pop(each.number, None)
+                cache[each.number] = prepared
+            reference = self._code_predicted(
+                coder, x, references, [k.index - index for k in used], half_steps, counts
+            )
+            if (index - memory.key_index) % REFRESH == 0:
+                reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
         known = Known(memory.frames, index, reference)
-        for each, (_, prepared) in zip(used, references, strict=True):
-            cache.pop(each.number, None)
-            cache[each.number] = prepared
-        is_anchor = all(distance < 0 for distance in distances)
+        if not used:
+            return Memory((known,), (), index, memory.frames + 1), reference.planes
+        is_anchor = all(k.index < index for k in used)
         kept = (*used, known) if is_anchor else (*memory.known, known)
         numbers = {k.number for k in kept}
         prepared_now = tuple((n, p) for n, p in cache.items() if n in numbers)[-KEPT_PREPARED:]
         return Memory(kept, prepared_now, memory.key_index, memory.frames + 1), reference.planes
+
+    def _code_predicted(
+        self,
+        coder: StreamEncoder | StreamDecoder,
+        x: Planes | None,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+        counts: Counts | None,
+    ) -> Reference:
+        price = None if counts is None else price_of(self.rate_weight(quality)) / counts.errors
+        motion = self.code_motion(coder, x, references, distances, quality, price)
+        inner = coder if x is None else _spending(coder, counts)
+        inside = None if counts is None else counts.cells
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, quality, inside)
+        return coded.reference
 
     def _code_picture(
         self,
@@ -414,6 +488,13 @@ def _scene_cut(means: Tensor, seen: tuple[Tensor, float] | None) -> tuple[bool, 
     return False, 0.5 * (usual + change)
 
 
+def _is_hard(bits: int, quality: int, picture: tuple[int, int] | None) -> bool:
+    """Whether a frame takes so many bits that a picture may take fewer."""
+    if picture is None:
+        return False
+    return bits >= PICTURE_TRIED * picture[0] * math.exp(PICTURE_SLOPE * (quality - picture[1]))
+
+
 def _number(index: int, device: torch.device) -> ScaleMixture:
     return ScaleMixture(torch.full((1, 1, 1, 1), index, device=device))
 
@@ -423,7 +504,7 @@ def _code_number(coder: Coder, value: int | None, index: int) -> int:
     return int(coder.code(wanted, _number(index, torch.device("cpu"))))
 
 
-def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int]) -> None:
+def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int], *, as_picture: bool) -> None:
     """Hand over what a frame's stream begins with."""
     _code_number(coder, quality - base, QUALITY_INDEX)
     for number, distance in enumerate(distances):
@@ -431,10 +512,12 @@ def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int]) 
             _code_number(coder, distance, DISTANCE_INDEX)
         else:
             _code_number(coder, distance + distances[0], SECOND_INDEX)
+    if distances:
+        _code_number(coder, int(as_picture), PICTURE_INDEX)
 
 
-def _read_head(coder: Coder, base: int, references: int) -> tuple[int, list[int]]:
-    """Quality and distances, as `_code_head` wrote them.
+def _read_head(coder: Coder, base: int, references: int) -> tuple[int, list[int], bool]:
+    """Quality, distances and whether the frame is a picture, as `_code_head` wrote them.
 
     Raises:
         CorruptError: they cannot be.
@@ -449,4 +532,7 @@ def _read_head(coder: Coder, base: int, references: int) -> tuple[int, list[int]
             distances.append(_code_number(coder, None, SECOND_INDEX) - distances[0])
     if not 0 <= quality <= QUALITY_STEPS or any(not 0 < abs(d) <= DISTANCE_MAX for d in distances):
         raise CorruptError("a frame's quality or references are not possible")
-    return quality, distances
+    picture = _code_number(coder, None, PICTURE_INDEX) if references else 1
+    if picture not in (0, 1):
+        raise CorruptError("a frame is neither a picture nor predicted")
+    return quality, distances, picture == 1

@@ -60,10 +60,14 @@ GRID = 96
 
 PIXEL_MIDDLE, PIXEL_GAIN = 0.5, 4.0
 CHROMA_GAIN = (2 / 3) ** 0.5
-"""Of U and V against Y: an error's square counts as (6·Y + U + V)/8 says, of planes of different size."""
+"""Of U and V against Y in the grid."""
 
 KR, KB = 0.299, 0.114
 """BT.601: what red and blue count in luma, where frames are coded as pictures, whatever the clip's own matrix."""
+
+LUMA, CHROMA = 6 / 8, 5 / 8
+"""What squared errors count. Clips are judged by (6·Y + U + V)/8 of the planes' PSNR in decibels, and a decibel of a
+chroma plane, whose error is a fourth to a sixth of luma's, stands for so much less of squared error."""
 
 ALIGNMENT = 64
 MARGIN = REACH + CELL
@@ -103,7 +107,7 @@ class VideoConfig:
     """Fingerprint of the model of pictures that codes frames without references."""
 
     def rate_weight(self, quality: Tensor) -> Tensor:
-        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; MSE is (6·Y + U + V)/8."""
+        """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; see `weighted_error`."""
         t = quality.to(torch.float32) / 200
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
 
@@ -208,6 +212,12 @@ class _ToCodes(torch.autograd.Function):
 def to_codes(planes: Planes) -> Planes:
     """Planes at 8 bits of precision; the gradient passes unchanged."""
     return Planes(*(_ToCodes.apply(plane) for plane in planes.each()))
+
+
+def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
+    """The planes' mean squared errors, weighted by `LUMA` and `CHROMA`, (B,)."""
+    y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
+    return LUMA * y + CHROMA * (u + v)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ MAX_SHIFT = 14
 """Most fractional bits of a weight: weights in int16 then reach 2."""
 
 
+WEIGHT_TYPES = {8: torch.int8, 16: torch.int16}
+"""By their bits. With 8 a large layer takes half the room; its sums are as exact."""
+
+
 class _HighestPrecision:
     """Sets torch's precision of float32 products, which all threads share, until the last that needs it is done."""
 
@@ -96,6 +100,7 @@ class _ExactLayer(ExactModule):
     Args:
         weight_shape: (out, in) of a 1x1 layer or (channels, 9) of a depthwise one.
         activation: True clamps the result to 0..255; False leaves it unbounded. Both count in 1/16.
+        bits: of an integer weight, 8 or 16.
 
     """
 
@@ -108,7 +113,9 @@ class _ExactLayer(ExactModule):
         def __call__(self, *args: Any) -> Tensor:
             """What `forward` returns."""
 
-    def __init__(self, weight_shape: tuple[int, int], *, activation: bool = True, zero: bool = False) -> None:
+    def __init__(
+        self, weight_shape: tuple[int, int], *, activation: bool = True, zero: bool = False, bits: int = 16
+    ) -> None:
         super().__init__()
         out, fan_in = weight_shape
         self.weight = nn.Parameter(torch.zeros(out, fan_in, dtype=torch.float32))
@@ -116,7 +123,7 @@ class _ExactLayer(ExactModule):
             nn.init.normal_(self.weight, std=(2 / fan_in) ** 0.5)
         self.bias = nn.Parameter(torch.zeros(ANCHORS, out, dtype=torch.float32))
         self.activation = activation
-        self.register_buffer("weight_int", torch.zeros(out, fan_in, dtype=torch.int16))
+        self.register_buffer("weight_int", torch.zeros(out, fan_in, dtype=WEIGHT_TYPES[bits]))
         self.register_buffer("bias_int", torch.zeros(ANCHORS, out, dtype=torch.int32))
         self.register_buffer("shift", torch.zeros(out, dtype=torch.int8))
 
@@ -128,12 +135,12 @@ class _ExactLayer(ExactModule):
         for candidate in range(MAX_SHIFT + 1):
             w, b = self._integers(weight, bias, torch.full_like(shift, candidate))
             worst = w.abs().sum(1) * ACTIVATION_MAX + b.abs().amax(0) + 2.0 ** (candidate + FRACTION_BITS)
-            fits = (worst < EXACT_LIMIT) & (w.abs().amax(1) < 2**15)
+            fits = (worst < EXACT_LIMIT) & (w.abs().amax(1) <= torch.iinfo(self.weight_int.dtype).max)
             shift[fits] = candidate
         if (shift < 0).any():
             raise ValueError("weights of an exact layer are too large for 24 bits; train with weight decay")
         w, b = self._integers(weight, bias, shift)
-        self.weight_int.copy_(w.to(torch.int16))
+        self.weight_int.copy_(w.to(self.weight_int.dtype))
         self.bias_int.copy_(b.to(torch.int32))
         self.shift.copy_(shift.to(torch.int8))
 
@@ -213,8 +220,10 @@ def _powers() -> tuple[Tensor, Tensor]:
 class ExactPointwise(_ExactLayer):
     """1x1 convolution in integers, with a bias that depends on the quality."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, activation: bool = True, zero: bool = False):
-        super().__init__((out_channels, in_channels), activation=activation, zero=zero)
+    def __init__(
+        self, in_channels: int, out_channels: int, *, activation: bool = True, zero: bool = False, bits: int = 16
+    ) -> None:
+        super().__init__((out_channels, in_channels), activation=activation, zero=zero, bits=bits)
 
     def _learned(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight[:, :, None, None])

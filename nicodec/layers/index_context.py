@@ -42,14 +42,14 @@ def enlarged(x: Tensor, factor: int) -> Tensor:
 class IndexContext(Layer):
     """Log-probabilities of the indices of one grid, from those known of it and the features of grids before."""
 
-    def __init__(self, codes: int, embedding: int, parents: int, width: int) -> None:
-        """`parents`: channels of the features of what was decoded before this grid."""
+    def __init__(self, codes: int, embedding: int, parents: int, width: int, bits: int = 16) -> None:
+        """`parents`: channels of the features of what was decoded before this grid; `bits`: of a code's weights."""
         super().__init__()
         self.embedding = ExactEmbedding(codes, embedding)
         self.enter = ExactPointwise(embedding + 1 + PLACES + parents, width)
         self.near, self.mix = ExactDepthwise(width), ExactPointwise(width, width)
         self.further, self.refine = ExactDepthwise(width), ExactPointwise(width, width)
-        self.leave = ExactPointwise(width, codes, activation=False, zero=True)
+        self.leave = ExactPointwise(width, codes, activation=False, zero=True, bits=bits)
 
     @property
     def one(self) -> float:

@@ -17,22 +17,31 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.video_network import Coded, Planes, Prepared, Reference, VideoNetwork, prepare, to_codes
+from nicodec.codecs.video_network import (
+    Coded,
+    Planes,
+    Prepared,
+    Reference,
+    VideoNetwork,
+    prepare,
+    to_codes,
+    weighted_error,
+)
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
+from nicodec.training.fitting import Fit
 from nicodec.training.loss import drawn_qualities, sample_weight
 from nicodec.training.objective import DataSettings, Objective
-from nicodec.training.optimisers import build_schedulers, rate_factor
 from nicodec.training.settings import setting
 from nicodec.training.steps import Steps, check_stages
 from nicodec.training.video_data import Clips, ClipSettings
 from nicodec.training.workers import Workers
 from nicodec.zoo import find_model, load_codec
 
-FIT_RATE, FIT_WARMUP = 2e-4, 20
-"""AdamW's rate when the integer networks are fitted at the end, and its warm-up."""
+FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
+"""When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 
@@ -139,7 +148,7 @@ class _Sequence(nn.Module):
     def forward(
         self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Squared errors (frames, B), as (6·Y + U + V)/8 says, bits (frames, B), and those of the vectors.
+        """Squared errors (frames, B), see `weighted_error`, bits (frames, B), and those of the vectors.
 
         Args:
             frames: as they are.
@@ -168,12 +177,6 @@ class _Sequence(nn.Module):
             bits.append(torch.as_tensor(estimator.bits))
             vector_bits.append(torch.as_tensor(vectors.bits))
         return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
-
-
-def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
-    """(6·Y + U + V)/8 of the mean squared errors, (B,)."""
-    y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
-    return (6 * y + u + v) / 8
 
 
 class VideoObjective(Objective[VideoNetwork, Clips]):
@@ -286,22 +289,15 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         for parameter in trained:
             parameter.requires_grad_(True)
         sequence = _Sequence(codec, as_encoder=True).train()
-        optimiser = torch.optim.AdamW(trained, lr=FIT_RATE, betas=(0.9, 0.99), weight_decay=0.0)
-        spent = 0.0
-        (scheduler,) = build_schedulers(
-            [optimiser], lambda step: rate_factor(spent, step, warmup_steps=FIT_WARMUP, decay_from=0.0)
-        )
+        fit = Fit(trained, rate=FIT_RATE, warmup_steps=FIT_WARMUP, decay=FIT_DECAY)
         stage = self.settings.stages[-1]
-        for share in budget:
-            spent = share
+        for _ in fit.steps(budget):
             plan, frames, first, intra, qualities = self._drawn(stage)
             _, bits, vector_bits = sequence(frames, first, intra, plan, qualities)
             weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.steps])
             loss = sample_weight(weights, self.settings.lambda_power) * (bits + vector_bits) / stage.crop**2
-            optimiser.zero_grad(set_to_none=True)
-            loss.mean().backward()
-            optimiser.step()
-            scheduler.step()
+            fit.take(loss.mean())
+        fit.finish()
         for parameter in codec.parameters():
             parameter.requires_grad_(True)
         codec.to_integers()

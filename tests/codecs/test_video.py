@@ -33,6 +33,12 @@ def codec() -> Video:
     return tiny_video()
 
 
+@pytest.fixture(autouse=True)
+def predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that nobody trained lose against pictures, but they are what is tested here."""
+    monkeypatch.setattr(module, "PICTURE_TRIED", float("inf"))
+
+
 def encoded(codec: Video, frames: list[Frame], quality: int = 90, **options: object) -> list[CodedFrame]:
     size = (frames[0].y.shape[0], frames[0].y.shape[1])
     state, packets = codec.start_encoding(size, quality, VideoOptions(**options)), []  # type: ignore[arg-type]
@@ -88,6 +94,27 @@ def test_pyramid_is_coded_from_the_middle(codec: Video) -> None:
     assert [p.pts // 40 for p in packets] == [0, 8, 4, 2, 1, 3, 6, 5, 7, 10, 9]
     assert [p.type for p in packets] == [0, 1, 2, 2, 2, 2, 2, 2, 2, 1, 2]
     assert packets[2].references == (0, 1)
+
+
+def test_a_frame_that_nothing_predicts_is_a_picture(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = moving_clip(4, 64, 64)
+    board = (torch.arange(64)[:, None] // 8 + torch.arange(64) // 8) % 2
+    first = still[0].y
+    means = torch.nn.functional.avg_pool2d(first[None], 16)[0].repeat_interleave(16, 0).repeat_interleave(16, 1)
+    other = means + 0.3 * (board - 0.5)  # of the same means: no new scene
+    frames = [dataclasses.replace(f, y=y) for f, y in zip(still, (first, first, other, other), strict=True)]
+
+    def pictures() -> list[bool]:
+        packets = check(codec, frames, gop=1)
+        assert [p.type for p in packets] == [0, 1, 1, 1]
+        heads = [module._read_head(StreamDecoder([p.stream]), 90, len(p.references)) for p in packets]
+        return [as_picture for _, _, as_picture in heads]
+
+    assert pictures() == [True, False, False, False]
+    monkeypatch.setattr(module, "PICTURE_TRIED", 0.4)
+    found = pictures()
+    assert found[2]
+    assert not all(found)
 
 
 def test_groups_are_fitted_unless_their_length_is_given(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,5 +323,5 @@ def test_weights_go_out_and_in(codec: Video) -> None:
 def test_decoder_of_one_stream_needs_the_same_head(codec: Video) -> None:
     packets = encoded(codec, moving_clip(2, 64, 64))
     decoder = StreamDecoder([packets[1].stream])
-    quality, distances = module._read_head(decoder, 90, 1)
-    assert (quality, distances) == (90, [-1])
+    quality, distances, as_picture = module._read_head(decoder, 90, 1)
+    assert (quality, distances, as_picture) == (90, [-1], False)
