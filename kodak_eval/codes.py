@@ -1,7 +1,7 @@
 """What a codec of codes does with its bits; run it as `python -m kodak_eval.codes MODEL FOLDER [FOLDER ...]`.
 
-Three tables, for the model's card: bits of the indices at a fixed length, by static frequencies, by context and by the
-levels before alone; the share of each codebook that is used; and what lost packets take from MS-SSIM.
+Three tables, for the model's card: bits of the indices at a fixed length, by static frequencies, by context and by
+the levels before alone; the share of each codebook that is used; and what lost packets take from MS-SSIM.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def padded(pixels: np.ndarray, alignment: int) -> torch.Tensor:
 def bits_and_use(model: Model, pictures: Iterable[np.ndarray], qualities: Sequence[float]):
     """Return what is summed over pictures by quality and level, and the use of codebooks.
 
-    The sums are of pixels, indices, and bits in each `Mode`. The use is, for each level, how many of its codes were chosen at any of the qualities, and how many there are.
+    The sums are of pixels, indices, and bits in each `Mode`. The use is, for each level, how many of its codes were
+    chosen at any of the qualities, and how many there are.
     """
     codec = model.codec
     assert isinstance(codec, CodesCodec)

@@ -1,9 +1,9 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
 Each level of a `CodeNetwork` (codes_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
-length, by how often each code is used, or by what is known of them: the levels before alone, or neighbours as well, in
-the four passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes
-them is integers.
+length, by how often each code is used, or by what is known of them: the levels before alone, or neighbours as well,
+in the four passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what
+codes them is integers.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from nicodec.entropy.coder import Coder
 from nicodec.entropy.priors import Alike, Weighted
 
 GROUP = 64
-"""Codes of a group at most. Codebooks of at most so many have one symbol an index; larger ones have a multiple of it."""
+"""Codes of a group at most. Codebooks of at most so many have one symbol an index; larger ones a multiple of it."""
 
 AT_ONCE = 2**19
 """Logarithms that are looked at at a time: of all indices of a lot come the groups, then the places."""
@@ -32,7 +32,7 @@ def group_of(codes: int) -> int:
 
 def lot(codes: int) -> int:
     """How many indices of so many codes are coded at a time."""
-    return AT_ONCE // codes
+    return max(1, AT_ONCE // codes)
 
 
 def code_alike(coder: Coder, value: Tensor | None, logarithms: Tensor, count: int) -> Tensor:

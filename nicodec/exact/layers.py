@@ -194,8 +194,8 @@ class _ExactLayer(ExactModule):
 def scaled_together(layers: Sequence[_ExactLayer], quality: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Of each layer, integer weights (out, in) and the biases (B, out) of the quality over 2^shift, float32.
 
-    With the biases is the half that rounds. A scale by a power of two leaves sums as exact as they are, and nothing to
-    do with them but to floor them.
+    With the biases is the half that rounds. A scale by a power of two leaves sums as exact as they are, and nothing
+    to do with them but to floor them.
     """
     below, past = anchor_weights(quality)
     anchors = torch.cat([layer.bias_int for layer in layers], 1)
@@ -206,7 +206,7 @@ def scaled_together(layers: Sequence[_ExactLayer], quality: Tensor) -> list[tupl
     power, half = (each.to(drop.device)[drop] for each in _powers())
     biases = mixed.to(torch.float32).mul_(power).add_(half)
     sizes = [len(layer.shift) for layer in layers]
-    each = zip(layers, power.split(sizes), biases.split(sizes, 1), strict=True)
+    each = zip(layers, torch.split(power, sizes), torch.split(biases, sizes, 1), strict=True)
     return [(layer.weight_int * own[:, None], bias) for layer, own, bias in each]
 
 
@@ -252,8 +252,8 @@ class ExactPointwise(_ExactLayer):
 
 
 Split = tuple[Callable[[Tensor], Tensor], Callable[[Tensor | None, Tensor], Tensor]]
-"""A layer in two steps: what gives the sum of all inputs but the first ones, (B, out, H, W), of them; and what gives its
-result of the first inputs, None where all are zero, and of that sum. A part of a sum is as exact as the whole."""
+"""A layer in two steps: what gives the sum of all inputs but the first ones, (B, out, H, W), of them; and what gives
+its result of the first inputs, None where all are zero, and of that sum. A part of a sum is as exact as the whole."""
 
 
 def split_at(

@@ -75,8 +75,8 @@ class ContextAt:
 
     Attributes:
         one: what stands for 1.
-        surroundings: the sum of the first layer's inputs but those of the grid itself, of `places` and the features of
-            what was decoded before, (B, PLACES + parents, H, W); the same for all passes.
+        surroundings: the sum of the first layer's inputs but those of the grid itself, of `places` and the features
+            of what was decoded before, (B, PLACES + parents, H, W); the same for all passes.
         enter: the first layer, from the grid's inputs and that sum.
         hidden: layers that see neighbours, one after another.
         refine: a layer that sees its position alone.

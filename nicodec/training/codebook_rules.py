@@ -43,9 +43,9 @@ class CodebookRules(nn.Module):
             if quantiser.sizes != (level.codes,):
                 each = " x ".join(map(str, quantiser.sizes))
                 raise InputError(
-                    f"quantizer {table['name']!r} has {each} codes of {quantiser.channels} channels, and level {number} "
-                    f"of the codec one index of {level.codes}: give [model] codes that fit, and further levels in place "
-                    "of further indices"
+                    f"quantizer {table['name']!r} has {each} codes of {quantiser.channels} channels, and level "
+                    f"{number} of the codec one index of {level.codes}: give [model] codes that fit, and further "
+                    "levels in place of further indices"
                 )
             found.append(quantiser)
         self.quantisers = nn.ModuleList(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -89,8 +89,8 @@ class CodesSettings:
     gradient_clip: float = setting(1.0, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
-    quantizer: dict[str, Any] | None = setting(
-        None, help="Of the family, a table of its name and settings, which teaches the codebooks; none: `priced.py`."
+    quantizer: Mapping[str, Any] | None = setting(
+        None, help="Of the family, a table of its name and settings, that teaches the codebooks; none: `priced.py`."
     )
     discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
     discriminator_warmup: float = setting(
@@ -114,6 +114,8 @@ class CodesSettings:
 
     def __post_init__(self) -> None:
         check_stages(self.stages)
+        if self.quantizer is not None and not isinstance(self.quantizer, Mapping):
+            raise ValueError(f'quantizer is {self.quantizer!r}; give a table, such as {{ name = "gumbel" }}')
 
     def discriminated_from(self) -> float:
         """The share of the training from which the discriminator counts; 1 where there is none."""

@@ -191,7 +191,7 @@ def test_each_level_is_coded_in_the_way_that_is_smallest(codec: Vqgan) -> None:
     for mode in Mode:
         writer = PictureWriter()
         codec.code_indices(writer, indices, size, quality, [mode] * len(indices))
-        worth = WORTH[mode] * sum(each.numel() for each in indices)  # a quicker way may be taken that is nearly as good
+        worth = WORTH[mode] * sum(each.numel() for each in indices)  # one that is quicker may be taken
         assert 8 * len(stream.data) <= 8 * len(writer.finish().data) + worth + 32
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nicodec.entropy.coder import Coder, PictureReader, PictureWriter, RateEstimator
-from nicodec.entropy.indices import GROUP, code_alike, _weights, code_alike, code_indices, lot
+from nicodec.entropy.indices import GROUP, _weights, code_alike, code_indices, lot
 
 SIZES = st.sampled_from([2, 16, 63, GROUP, 2 * GROUP, 5 * GROUP, 64 * GROUP])
 
