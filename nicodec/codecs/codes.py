@@ -43,6 +43,9 @@ class Mode(IntEnum):
     """By what the levels before tell, in one pass."""
 
 
+APART = (Mode.EVEN, Mode.FREQUENCIES)
+"""Those that need nothing but the level itself."""
+
 MODE_WEIGHTS = (1, 31, 31, 31)
 """Of the modes where they are coded themselves."""
 
@@ -217,17 +220,26 @@ class CodesCodec(PictureCodec):
         quality: int,
         piece: Piece = WHOLE,
         numbers: range | None = None,
+        *,
+        static: bool = False,
     ) -> Stream:
         """The stream of a piece, each level in the way that makes it smallest, with what a decoder's time is worth.
 
-        `indices`: of each level, (1, H, W). `numbers`: the levels that it holds; None: all of these.
+        Args:
+            indices: of each level, (1, H, W).
+            size: H, W in pixels.
+            quality: half steps.
+            piece: see `Piece`.
+            numbers: the levels that it holds; None: all of these.
+            static: whether no context is used, as where pieces may be lost.
+
         """
         numbers, modes = range(len(indices)) if numbers is None else numbers, []
         flat = [each.flatten() for each in indices]
         known = Known(self.network, size, flat[: numbers.start])
         for number in numbers:
             costs = {}
-            for mode in _modes_of(piece):
+            for mode in APART if static else _modes_of(piece):
                 coder = RateEstimator(noise=False)
                 self.code_level(coder, indices[number], known, quality, mode, piece)
                 costs[mode] = float(coder.bits) + WORTH[mode] * indices[number].numel()
@@ -240,7 +252,7 @@ class CodesCodec(PictureCodec):
 
 def _modes_of(piece: Piece) -> tuple[Mode, ...]:
     """Those that a level of a piece may have: what is lost with other pieces is no context."""
-    return tuple(Mode) if piece == WHOLE else (Mode.EVEN, Mode.FREQUENCIES)
+    return tuple(Mode) if piece == WHOLE else APART
 
 
 def _code_mode(coder: Coder, mode: Mode | None, piece: Piece, device: torch.device) -> Mode:
