@@ -1,7 +1,7 @@
 """What a codec of codes does with its bits; run it as `python -m kodak_eval.codes MODEL FOLDER [FOLDER ...]`.
 
-Three tables, for the model's card: bits of the indices at a fixed length, by static frequencies and by context; the
-share of each codebook that is used; and what lost packets take from MS-SSIM.
+Three tables, for the model's card: bits of the indices at a fixed length, by static frequencies, by context and by
+the levels before alone; the share of each codebook that is used; and what lost packets take from MS-SSIM.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 
 import nicodec
 from kodak_eval.metrics import ms_ssim
-from nicodec.codecs.codes import CodesCodec, Mode
+from nicodec.codecs.codes import CodesCodec, Known, Mode
 from nicodec.damage import DamageWarning, without_packets
 from nicodec.entropy.coder import RateEstimator
 from nicodec.loading import fast_float
@@ -29,11 +29,12 @@ SUFFIXES = {".png", ".avif", ".webp", ".jpg", ".jpeg"}
 
 def level_bits(codec: CodesCodec, indices: Sequence[torch.Tensor], size: tuple[int, int], quality: int, mode: Mode):
     """Return the bits of each level's indices, coded in one way."""
-    bits = []
-    for number, own in enumerate(indices):
+    bits, known = [], Known(codec.network, size)
+    for own in indices:
         coder = RateEstimator(noise=False)
-        codec.code_level(coder, own, [each.flatten() for each in indices[:number]], size, quality, mode)
+        codec.code_level(coder, own, known, quality, mode)
         bits.append(float(coder.bits))
+        known.indices.append(own.flatten())
     return bits
 
 
@@ -47,8 +48,8 @@ def padded(pixels: np.ndarray, alignment: int) -> torch.Tensor:
 def bits_and_use(model: Model, pictures: Iterable[np.ndarray], qualities: Sequence[float]):
     """Return what is summed over pictures by quality and level, and the use of codebooks.
 
-    The sums are of pixels, indices, and bits at a fixed length, by static frequencies and by context. The use is, for
-    each level, how many of its codes were chosen at any of the qualities, and how many there are.
+    The sums are of pixels, indices, and bits in each `Mode`. The use is, for each level, how many of its codes were
+    chosen at any of the qualities, and how many there are.
     """
     codec = model.codec
     assert isinstance(codec, CodesCodec)
@@ -65,7 +66,7 @@ def bits_and_use(model: Model, pictures: Iterable[np.ndarray], qualities: Sequen
                 costs = [level_bits(codec, indices, size, half_steps, mode) for mode in Mode]
             for level, (own, *bits) in enumerate(zip(indices, *costs, strict=True)):
                 seen[level][own.unique().cpu()] = True
-                row = rows.setdefault((quality, level), np.zeros(5))
+                row = rows.setdefault((quality, level), np.zeros(2 + len(Mode)))
                 row += (pixels.shape[0] * pixels.shape[1], own.numel(), *bits)
     return rows, [(int(each.sum()), len(each)) for each in seen]
 
@@ -104,19 +105,18 @@ def main() -> None:
     given = parser.parse_args()
     model = nicodec.load(given.model)
     rows, use = bits_and_use(model, pictures_of(given.folders, given.limit), given.qualities)
-    print("quality level   fixed bpp  static bpp context bpp   bits an index, fixed, static, context")
+    print("quality level   fixed bpp  static bpp context bpp  before bpp   bits an index, each")
     for quality in given.qualities:
         own = {level: row for (q, level), row in rows.items() if q == quality}
         for level, (pixels, count, *bits) in own.items():
             print(f"{quality:7g} {level:5d}   {_bpp(bits, pixels)}   " + " ".join(f"{b / count:6.2f}" for b in bits))
         pixels = own[0][0]
-        fixed, static, context = sum(row[2:] for row in own.values())
+        fixed, static, context, before = sum(row[2:] for row in own.values())
         best = sum(min(row[2:]) for row in own.values())
-        shares = (
-            (name, part / fixed - 1) for name, part in (("static", static), ("context", context), ("best", best))
-        )
-        text = ", ".join(f"{name} {share:+.1%}" for name, share in shares)
-        print(f"{quality:7g}   all   {_bpp((fixed, static, context), pixels)}   {text}")
+        sums = {"static": static, "context": context, "before": before, "best": best}
+        text = ", ".join(f"{name} {part / fixed - 1:+.1%}" for name, part in sums.items())
+        saved = f"; best against static {best / static - 1:+.1%}"
+        print(f"{quality:7g}   all   {_bpp((fixed, static, context, before), pixels)}   {text}{saved}")
     print("codes used: " + ", ".join(f"{used} of {codes} ({used / codes:.1%})" for used, codes in use))
     if given.loss:
         heads = "MS-SSIM undamaged, repaired, loss; between the two; extra bytes"

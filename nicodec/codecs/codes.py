@@ -1,9 +1,9 @@
 """What families of codes of codebooks share: their indices, level by level, through a coder.
 
 Each level of a `CodeNetwork` (codes_network.py) has a grid of indices. How they are coded is its `Mode`: at a fixed
-length, by how often each code is used, or by what neighbours and the levels before tell of them, in the four passes
-of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what codes them is
-integers.
+length, by how often each code is used, or by what is known of them: the levels before alone, or neighbours as well,
+in the four passes of `layers/index_context.py`. Indices are data: what chose them may differ between machines, what
+codes them is integers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 from nicodec.codecs.base import PictureCodec
 from nicodec.codecs.codes_network import ALIGNMENT, CodeNetwork, CodesConfig, Level
 from nicodec.entropy.coder import Coder, PictureWriter, RateEstimator, Stream
-from nicodec.entropy.indices import AT_ONCE, code_indices
+from nicodec.entropy.indices import code_alike, code_indices, lot
 from nicodec.entropy.priors import Weighted
-from nicodec.layers.index_context import PASSES, pass_of
+from nicodec.layers.index_context import PASSES, PLACES, enlarged, pass_of, places
 
 PIECE_SHIFT = 0.38
 """Of the number of pieces: by so many their order is shifted from row to row."""
@@ -38,11 +38,19 @@ class Mode(IntEnum):
     FREQUENCIES = 1
     """By how often each is used."""
     CONTEXT = 2
-    """By what is known around it."""
+    """By what is known around it, in four passes."""
+    BEFORE = 3
+    """By what the levels before tell, in one pass."""
 
 
-MODE_WEIGHTS = (1, 31, 31)
+APART = (Mode.EVEN, Mode.FREQUENCIES)
+"""Those that need nothing but the level itself."""
+
+MODE_WEIGHTS = (1, 31, 31, 31)
 """Of the modes where they are coded themselves."""
+
+WORTH = {Mode.EVEN: 0.0, Mode.FREQUENCIES: 0.0, Mode.CONTEXT: 0.16, Mode.BEFORE: 0.12}
+"""Bits that a way must save an index to be taken: a decoder takes longer over some."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Piece:
         far apart as can be.
         """
         rows, columns = (torch.arange(n, device=level.basis.device) for n in level.grid(size))
+        if self.count == 1:
+            return torch.arange(len(rows) * len(columns), device=rows.device)
         first = columns[None] + max(1, round(PIECE_SHIFT * self.count)) * rows[:, None]
         copies = min(self.count, COPIES.get(level.factor, 1))
         held = torch.zeros_like(first, dtype=torch.bool)
@@ -69,6 +79,39 @@ class Piece:
 
 WHOLE = Piece(0, 1)
 """All of a picture."""
+
+
+class Known:
+    """What is known of a picture: indices of its first levels, and what the prior makes of them.
+
+    Args:
+        network: whose levels they are.
+        size: H, W of the picture in pixels.
+        indices: of the first levels, each of H·W/(16·f)² values, row by row.
+
+    """
+
+    def __init__(self, network: CodeNetwork, size: tuple[int, int], indices: Sequence[Tensor] = ()) -> None:
+        self._network, self.size, self.indices = network, size, list(indices)
+        self._buffer: Tensor | None = None
+        self._count = 0
+
+    def parents(self) -> Tensor:
+        """See `CodeNetwork.parents`; kept, so that each level's features are made once a grid."""
+        levels, done = list(self._network.each_level()), len(self.indices)
+        level, each = levels[done], self._network.config.embedding
+        grid = level.grid(self.size)
+        if self._buffer is None or self._buffer.shape[2:] != grid:
+            alike = sum(other.factor >= level.factor for other in levels)
+            self._buffer, self._count = level.basis.new_empty(1, PLACES + each * alike, *grid), 0
+            self._buffer[:, :PLACES] = places(grid, level.basis.device) * level.context.one
+        for number in range(self._count, done):
+            other = levels[number]
+            own = other.context.embedded(self.indices[number].view(1, *other.grid(self.size)))
+            start = PLACES + each * number
+            self._buffer[:, start : start + each] = enlarged(own, other.factor // level.factor)
+        self._count = done
+        return self._buffer[:, : PLACES + each * done]
 
 
 class CodesCodec(PictureCodec):
@@ -123,58 +166,49 @@ class CodesCodec(PictureCodec):
             The indices of each of these levels, int64 (n,): those of the piece, row by row.
 
         """
-        known, device = list(before), self.network.to_fine.weight.device
+        known, device = Known(self.network, size, before), self.network.to_fine.weight.device
         for place in range((self.config.levels(quality) if stop is None else stop) - len(before)):
             own = None if indices is None else indices[place]
             mode = _code_mode(coder, None if modes is None else modes[place], piece, device)
-            known.append(self.code_level(coder, own, known, size, quality, mode, piece))
-        return known[len(before) :]
+            known.indices.append(self.code_level(coder, own, known, quality, mode, piece))
+        return known.indices[len(before) :]
 
     def code_level(
-        self,
-        coder: Coder,
-        indices: Tensor | None,
-        before: Sequence[Tensor],
-        size: tuple[int, int],
-        quality: int,
-        mode: Mode,
-        piece: Piece = WHOLE,
+        self, coder: Coder, indices: Tensor | None, known: Known, quality: int, mode: Mode, piece: Piece = WHOLE
     ) -> Tensor:
-        """The part of `code_indices` that is one level's, which the number of those `before` it tells; (n,)."""
-        level = list(self.network.each_level())[len(before)]
-        grid = level.grid(size)
-        if mode == Mode.CONTEXT:
+        """The part of `code_indices` that is the level's after those that are known; (n,)."""
+        level = list(self.network.each_level())[len(known.indices)]
+        if mode in (Mode.CONTEXT, Mode.BEFORE):
             own = None if indices is None else indices.flatten()
-            shaped = [
-                each.view(1, *other.grid(size))
-                for each, other in zip(before, self.network.each_level(), strict=False)
-            ]
-            return self._code_by_context(coder, level, own, shaped, grid, quality)
-        places = piece.places(level, size)
-        own = None if indices is None else indices.flatten()[places]
+            return self._code_by_context(coder, level, own, known, quality, alone=mode == Mode.BEFORE)
+        held = piece.places(level, known.size)
+        own = None if indices is None else indices.flatten()[held]
         logarithms = level.frequencies.logarithms(quality)
         if mode == Mode.EVEN:
             logarithms = torch.zeros_like(logarithms)
-        return code_indices(coder, own, logarithms[:, None].expand(-1, len(places)))
+        return code_alike(coder, own, logarithms, len(held))
 
     def _code_by_context(
-        self,
-        coder: Coder,
-        level: Level,
-        own: Tensor | None,
-        before: Sequence[Tensor],
-        grid: tuple[int, int],
-        quality: int,
+        self, coder: Coder, level: Level, own: Tensor | None, known: Known, quality: int, *, alone: bool
     ) -> Tensor:
-        device = level.basis.device
-        order, context = pass_of(grid, device), level.context.at(torch.tensor([quality], device=device))
-        parents = self.network.parents(before)
-        found = torch.zeros(grid[0] * grid[1], dtype=torch.int64, device=device)
-        for number in range(len(PASSES)):
-            places = torch.nonzero(order.flatten() == number)[:, 0]
-            features = level.context.embedded(found.view(1, *grid))
-            activations = context.activations(features, (order < number)[None], parents).flatten(2)
-            for part in torch.split(places, AT_ONCE):
+        """By the levels before `alone`, in one pass, or else with neighbours in four."""
+        (height, width), device = level.grid(known.size), level.basis.device
+        context = level.context.at(torch.tensor([quality], device=device))
+        order = pass_of((height, width), device)
+        surroundings = context.surroundings(known.parents())
+        found, at_once = torch.zeros(height * width, dtype=torch.int64, device=device), lot(level.codes)
+        for number in range(1 if alone else len(PASSES)):
+            if alone:
+                features = None
+                parts: Sequence[slice | Tensor] = [
+                    slice(start, start + at_once) for start in range(0, len(found), at_once)
+                ]
+            else:
+                features = level.context.embedded(found.view(1, height, width)) if number else None
+                own_places = torch.nonzero(order.flatten() == number)[:, 0]
+                parts = torch.split(own_places, at_once) if len(own_places) else ()
+            activations = context.activations(features, (order < number)[None], surroundings).flatten(2)
+            for part in parts:
                 logits = context.logits(activations[:, :, None, part])[0, :, 0]
                 found[part] = code_indices(coder, None if own is None else own[part], logits)
         return found
@@ -186,19 +220,30 @@ class CodesCodec(PictureCodec):
         quality: int,
         piece: Piece = WHOLE,
         numbers: range | None = None,
+        *,
+        static: bool = False,
     ) -> Stream:
-        """The stream of a piece, each level in the way that makes it smallest.
+        """The stream of a piece, each level in the way that makes it smallest, with what a decoder's time is worth.
 
-        `indices`: of each level, (1, H, W). `numbers`: the levels that it holds; None: all of these.
+        Args:
+            indices: of each level, (1, H, W).
+            size: H, W in pixels.
+            quality: half steps.
+            piece: see `Piece`.
+            numbers: the levels that it holds; None: all of these.
+            static: whether no context is used, as where pieces may be lost.
+
         """
         numbers, modes = range(len(indices)) if numbers is None else numbers, []
         flat = [each.flatten() for each in indices]
+        known = Known(self.network, size, flat[: numbers.start])
         for number in numbers:
             costs = {}
-            for mode in _modes_of(piece):
+            for mode in APART if static else _modes_of(piece):
                 coder = RateEstimator(noise=False)
-                self.code_level(coder, indices[number], flat[:number], size, quality, mode, piece)
-                costs[mode] = float(coder.bits)
+                self.code_level(coder, indices[number], known, quality, mode, piece)
+                costs[mode] = float(coder.bits) + WORTH[mode] * indices[number].numel()
+            known.indices.append(flat[number])
             modes.append(min(costs, key=lambda mode: costs[mode]))
         writer, own = PictureWriter(), indices[numbers.start : numbers.stop]
         self.code_indices(writer, own, size, quality, modes, piece, flat[: numbers.start], numbers.stop)
@@ -207,10 +252,10 @@ class CodesCodec(PictureCodec):
 
 def _modes_of(piece: Piece) -> tuple[Mode, ...]:
     """Those that a level of a piece may have: what is lost with other pieces is no context."""
-    return tuple(Mode) if piece == WHOLE else (Mode.EVEN, Mode.FREQUENCIES)
+    return tuple(Mode) if piece == WHOLE else APART
 
 
 def _code_mode(coder: Coder, mode: Mode | None, piece: Piece, device: torch.device) -> Mode:
     value = None if mode is None else torch.full((1, 1, 1, 1), float(mode), device=device)
     weights = torch.tensor(MODE_WEIGHTS[: len(_modes_of(piece))], device=device)
-    return Mode(int(coder.code(value, Weighted(weights.view(1, -1, 1, 1, 1)))))
+    return Mode(int(coder.code(value, Weighted(weights[None]))))

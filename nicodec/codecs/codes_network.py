@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +31,9 @@ from nicodec.entropy.frequencies import IndexFrequencies
 from nicodec.entropy.indices import GROUP
 from nicodec.exact.anchors import ANCHOR_SPACING, ANCHORS, QUALITY_STEPS, between_anchors
 from nicodec.layers.bands import in_bands
-from nicodec.layers.blocks import Basis, BlockStack
+from nicodec.layers.blocks import Basis, BlockStack, sum_of_bases
 from nicodec.layers.components import levelling, principal_components
-from nicodec.layers.index_context import IndexContext, enlarged
+from nicodec.layers.index_context import IndexContext, enlarged, places
 from nicodec.layers.quality import QualityTable
 from nicodec.quantize.base import from_rows, to_rows
 from nicodec.quantize.priced import PricedQuantiser, PricedSettings, share_of_use
@@ -206,20 +207,33 @@ class CodeNetwork(nn.Module):
 
     def latents(self, indices: Sequence[Tensor]) -> Tensor:
         """Latents (B, latents, H, W) of the indices of the first levels."""
-        parts = (level.latents(level.values(own)) for level, own in zip(self.each_level(), indices, strict=False))
+        parts = []
+        for factor, group in groupby(zip(self.each_level(), indices, strict=False), lambda each: each[0].factor):
+            levels, own = zip(*group, strict=True)
+            values = [level.values(each) for level, each in zip(levels, own, strict=True)]
+            grouped = sum_of_bases([level.leave for level in levels], values)
+            parts.append(grouped if factor == 1 else F.pixel_shuffle(grouped, factor))
         return functools.reduce(torch.add, parts)
 
-    def parents(self, indices: Sequence[Tensor]) -> Tensor | None:
-        """Features of decoded levels on the grid of the next one, (B, channels, H, W); None where there are none."""
-        if not indices:
-            return None
+    def parents(self, indices: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """What the context of the next level sees of its grid: places, and the features of decoded levels.
+
+        Args:
+            indices: of the levels that are decoded, (B, H, W) each, or none.
+            size: of the next level's grid.
+
+        Returns:
+            (B or, of the first level, 1; channels; rows, columns).
+
+        """
         levels = list(self.each_level())
-        factor = levels[len(indices)].factor
-        parts = [
-            enlarged(level.context.embedded(own), level.factor // factor)
-            for level, own in zip(levels, indices, strict=False)
+        level = levels[len(indices)]
+        where = places(size, level.basis.device)[None] * level.context.one
+        features = [
+            enlarged(other.context.embedded(own), other.factor // level.factor)
+            for other, own in zip(levels, indices, strict=False)
         ]
-        return torch.cat(parts, 1)
+        return torch.cat([where.expand(len(each), -1, -1, -1) for each in features[:1] or [where]] + features, 1)
 
     # Start of training
 

@@ -2,7 +2,8 @@
 
 The network is that of `vqgan`; its levels are the groups of multi-codebook quantisation: each takes the components
 of most energy that the levels before have left, on a grid of 1/64, 1/32 or 1/16. Levels lie coarse to fine in
-packets; each level's indices are coded as those of `vqgan` (`Mode`), whichever way is smallest.
+packets; each level's indices are coded as those of `vqgan` (`Mode`), whichever way is smallest, or by static tables
+alone, as published. Any table quantiser of `nicodec/quantize` may teach the codebooks (`training/codebook_rules.py`).
 Source: McQuic, Zhu et al. 2022, "Unified Multivariate Gaussian Mixture for Efficient Neural Image Compression".
 Otherwise than there: the grids code the picture's latents and not features of their own, a code's choice weighs its
 bits, and the indices have a prior that sees neighbours.
@@ -20,7 +21,7 @@ from torch import Tensor
 from nicodec.codecs.base import Packets, Watch
 from nicodec.codecs.codes import CodesCodec
 from nicodec.codecs.codes_network import CodesConfig
-from nicodec.codecs.options import Options
+from nicodec.codecs.options import Options, option
 from nicodec.entropy.coder import PictureReader, Stream
 
 NARROW, WIDE = 16, 16
@@ -62,24 +63,38 @@ class McquicConfig(CodesConfig):
         return [numbers.stop for numbers in self.packet_levels(quality)]
 
 
+@dataclass(frozen=True)
+class McquicOptions(Options):
+    """What the encoder can be asked for."""
+
+    prior: str = option(
+        "learned",
+        "How indices are coded: learned, by those before them, or static, by fixed tables: larger, decoded sooner.",
+        choices=("learned", "static"),
+    )
+
+
 class Mcquic(CodesCodec):
     """See the module's docstring."""
 
     Config = McquicConfig
+    Options = McquicOptions
     packets = Packets.LEVEL
 
     config: McquicConfig
 
     def encode(
-        self, x: Tensor, quality: Tensor, options: Options, watch: Watch | None = None
+        self, x: Tensor, quality: Tensor, options: McquicOptions, watch: Watch | None = None
     ) -> list[tuple[Stream, ...]]:
         """See `PictureCodec.encode`."""
         size, latents = (x.shape[2], x.shape[3]), self.network.analyse(x, quality)
-        found = []
+        found, static = [], options.prior == "static"
         for one, half_steps in zip(torch.split(latents, 1), quality.tolist(), strict=True):
             indices = self.network.indices(one, half_steps)
             packets = self.config.packet_levels(half_steps)
-            found.append(tuple(self.smallest(indices, size, half_steps, numbers=numbers) for numbers in packets))
+            found.append(
+                tuple(self.smallest(indices, size, half_steps, numbers=each, static=static) for each in packets)
+            )
         return found
 
     def decode(self, streams: Sequence[tuple[Stream, ...]], size: tuple[int, int], quality: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from nicodec.codecs.codes_network import Level
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.window import Window
 from nicodec.entropy.coder import PictureReader, Stream
-from nicodec.entropy.indices import AT_ONCE
+from nicodec.entropy.indices import lot
 from nicodec.errors import CorruptError
 
 
@@ -124,10 +124,10 @@ class Vqgan(CodesCodec):
         if not len(places):
             return values
         context = level.context.at(torch.tensor([quality], device=own.device))
-        embedded, parents = level.context.embedded(own), self.network.parents(before)
-        activations = context.activations(embedded, known, parents).flatten(2)
+        surroundings = context.surroundings(self.network.parents(before, (own.shape[1], own.shape[2])))
+        activations = context.activations(level.context.embedded(own), known, surroundings).flatten(2)
         flat = values.flatten(2)
-        for part in torch.split(places, AT_ONCE):
+        for part in torch.split(places, lot(level.codes)):
             logits = context.logits(activations[:, :, None, part])[0, :, 0]
             flat[0, :, part] = (torch.softmax(logits.float() / 16, 0).T @ level.quantiser.codebook).T
         return flat.view(values.shape)

@@ -1,4 +1,4 @@
-"""Indices of large codebooks: each is coded as two symbols, its group of 64 codes and its place in the group.
+"""Indices of large codebooks: by one table for all, or each as two symbols, its group of codes and its place there.
 
 A row of frequencies of all codes for every index is what decoding such indices would spend its time on. The
 probability is the same: that of the group times that of the place in it.
@@ -6,39 +6,57 @@ probability is the same: that of the group times that of the place in it.
 
 from __future__ import annotations
 
-from functools import cache
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from nicodec.entropy.coder import Coder
-from nicodec.entropy.priors import Weighted
-from nicodec.entropy.tables import exponentials
+from nicodec.entropy.priors import Alike, Weighted
 
 GROUP = 64
-"""Codes of a group. Codebooks of at most so many have one symbol an index; larger ones have a multiple of it."""
+"""Codes of a group at most. Codebooks of at most so many have one symbol an index; larger ones a multiple of it."""
 
-AT_ONCE = 512
-"""Indices that are coded at a time: the groups of all of them, then the places."""
+AT_ONCE = 2**19
+"""Logarithms that are looked at at a time: of all indices of a lot come the groups, then the places."""
 
 BELOW_MAX = 255
 """Logarithms that are further below the largest, in 1/16, count as that far."""
 
-
-@cache
-def weights_below() -> Tensor:
-    """(256,) int32: about 2^24·exp(−d/16) of d = 0..255, at least 1; made of integers alone."""
-    powers, d = exponentials(), np.arange(BELOW_MAX + 1)
-    return torch.from_numpy((powers[d // 2] * powers[(d + 1) // 2] >> 8).astype(np.int32))
+LARGEST, SIXTEENTH = 151 << 23, 756_389
+"""As the bits of a float32: 2^24, and what is taken off for a factor of about e^(−1/16)."""
 
 
-def code_indices(coder: Coder, value: Tensor | None, logarithms: Tensor) -> Tensor:
-    """Hand indices to a coder.
+def group_of(codes: int) -> int:
+    """How many of so many codes are in a group: about their root, so that both symbols have about as many choices."""
+    return codes if codes <= GROUP else min(GROUP, 2 ** ((codes - 1).bit_length() + 1 >> 1))
+
+
+def lot(codes: int) -> int:
+    """How many indices of so many codes are coded at a time."""
+    return max(1, AT_ONCE // codes)
+
+
+def code_alike(coder: Coder, value: Tensor | None, logarithms: Tensor, count: int) -> Tensor:
+    """Hand indices to a coder that have the same probabilities, each as one symbol.
 
     Args:
         coder: what is done with them.
         value: int64 (N,), or None when decoding.
+        logarithms: (K,), as those of `code_indices`.
+        count: N.
+
+    Returns:
+        The indices, int64 (N,).
+
+    """
+    return _code(coder, value, Alike(_weights(logarithms), (1, 1, 1, count)))
+
+
+def code_indices(coder: Coder, value: Tensor | None, logarithms: Tensor) -> Tensor:
+    """Hand a lot of indices to a coder, each with probabilities of its own.
+
+    Args:
+        coder: what is done with them.
+        value: int64 (N,), N at most `lot(K)`, or None when decoding.
         logarithms: (K, N), of the codes' probabilities, whole numbers in 1/16; nothing else of them matters than how
             far each is below the largest of its column.
 
@@ -46,27 +64,26 @@ def code_indices(coder: Coder, value: Tensor | None, logarithms: Tensor) -> Tens
         The indices, int64 (N,).
 
     """
-    parts = [torch.zeros(0, dtype=torch.int64, device=logarithms.device)]
-    for start in range(0, logarithms.shape[1], AT_ONCE):
-        own = None if value is None else value[start : start + AT_ONCE]
-        parts.append(_code_few(coder, own, logarithms[:, start : start + AT_ONCE]))
-    return torch.cat(parts)
-
-
-def _code_few(coder: Coder, value: Tensor | None, logarithms: Tensor) -> Tensor:
     codes, count = logarithms.shape
+    size = group_of(codes)
+    weights = _weights(logarithms).view(-1, size, count)
+    groups = torch.zeros(count, dtype=torch.int64, device=weights.device)
+    if codes > size:
+        of_groups = weights.sum(1, dtype=torch.int32) >> 2  # at most 2^28
+        groups = _code(coder, None if value is None else value // size, Weighted(of_groups.T.contiguous()))
+    inside = weights[groups, :, torch.arange(count, device=weights.device)]
+    return groups * size + _code(coder, None if value is None else value % size, Weighted(inside))
+
+
+def _weights(logarithms: Tensor) -> Tensor:
+    """Of codes (K, ...), int32, 2^24 at most: about 2^24·e^(−d/16) of those that are d below the largest.
+
+    The exponential is that of a float32's bits, linear between powers of two.
+    """
     below = (logarithms.amax(0) - logarithms).clamp_(max=BELOW_MAX).to(torch.int32)
-    table = weights_below().to(below.device)
-    weights = torch.index_select(table, 0, below.flatten()).view(-1, min(codes, GROUP), count)
-    groups = torch.zeros(count, dtype=torch.int64, device=below.device)
-    if codes > GROUP:
-        of_groups = weights.sum(1, dtype=torch.int32)  # below 2^31: no weight is above 2^24
-        groups = _code(coder, None if value is None else value // GROUP, of_groups)
-    inside = weights[groups, :, torch.arange(count, device=below.device)].T
-    return groups * GROUP + _code(coder, None if value is None else value % GROUP, inside)
+    return torch.rsub(below, LARGEST, alpha=SIXTEENTH).view(torch.float32).to(torch.int32)
 
 
-def _code(coder: Coder, value: Tensor | None, weights: Tensor) -> Tensor:
-    shape = (1, 1, 1, weights.shape[1])
-    symbols = coder.code(None if value is None else value.view(shape), Weighted(weights.view(1, -1, *shape[1:])))
+def _code(coder: Coder, value: Tensor | None, prior: Alike | Weighted) -> Tensor:
+    symbols = coder.code(None if value is None else value.view(prior.shape), prior)
     return symbols.flatten().to(torch.int64)

@@ -29,6 +29,7 @@ from nicodec.entropy.tables import (
     WIDE_FACTOR,
     WIDE_SHARE,
     Table,
+    as_probabilities,
     exponentials,
     gaussian_tables,
     inverse_scales,
@@ -96,11 +97,19 @@ class RowPrior(Prior, Protocol):
     """Symbols of larger magnitude are escaped, as entry half_width + 1 + first."""
     row_length: int
 
-    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Return the frequencies (N, row_length) at flat positions, each at least 1, rows adding up to 2^24.
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the frequencies (N, row_length) at flat positions, each less one (`tables.as_probabilities`).
 
         The prior is that of one picture, as `of_picture` gives it.
         """
+
+
+@runtime_checkable
+class SharedPrior(Prior, Protocol):
+    """A prior that has one distribution for all its symbols, 0..K−1."""
+
+    def shared(self) -> NDArray[np.int64]:
+        """Return the frequencies (K,), each at least 1, adding up to 2^24."""
 
 
 @runtime_checkable
@@ -347,7 +356,7 @@ class GaussianMixture:
         offsets = _flat(self.offsets).reshape(shares.shape)
         return list(zip(shares, scales, offsets, strict=True))
 
-    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
         """See `RowPrior.rows`."""
         if len(self._components) > 1:
             return self._rows_of(positions)
@@ -356,7 +365,7 @@ class GaussianMixture:
         _, first, which = np.unique(key, return_index=True, return_inverse=True)
         return self._rows_of(positions[first])[which]
 
-    def _rows_of(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+    def _rows_of(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
         """The same, each computed."""
         edges = 16 * np.arange(-self.half_width, self.half_width + 2, dtype=np.int64) - 8
         cumulative = np.zeros((len(positions), len(edges)), dtype=np.int64)
@@ -369,7 +378,7 @@ class GaussianMixture:
         cumulative //= total
         inside = np.diff(cumulative, axis=1)
         outside = 2**30 - cumulative[:, -1:] + cumulative[:, :1]
-        return normalise(np.concatenate([inside, outside], 1))
+        return as_probabilities(normalise(np.concatenate([inside, outside], 1)))
 
 
 @dataclass(frozen=True)
@@ -422,19 +431,21 @@ class Categorical:
         """No symbol is escaped."""
         return self.row_length - 1
 
-    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
         """See `RowPrior.rows`."""
         logits = self.logits[0].flatten(1).cpu().numpy().T[positions].astype(np.int64)
         below = np.minimum(logits.max(1, keepdims=True) - logits, 255)
-        return normalise(exponentials()[below])
+        return as_probabilities(normalise(exponentials()[below]))
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """Any distribution over symbols 0..K−1 that have no order, by integer weights; for coding alone.
+    """Any distributions over symbols 0..K−1 that have no order, by integer weights; of one picture, for coding alone.
+
+    Frequencies are weight · (2^24 − K) / sum, rounded down, and 1; what that leaves of 2^24 is the first one's.
 
     Attributes:
-        weights: (B, K, C, H, W), whole numbers 0 to 2^31 − 1, not all zero for a symbol.
+        weights: (N, K), whole numbers 0 to 2^28, not all zero for a symbol.
 
     """
 
@@ -445,7 +456,7 @@ class Weighted:
     @property
     def shape(self) -> tuple[int, ...]:
         """See `Prior.shape`."""
-        return (self.weights.shape[0], *self.weights.shape[2:])
+        return (1, 1, 1, len(self.weights))
 
     @property
     def device(self) -> torch.device:
@@ -454,13 +465,13 @@ class Weighted:
 
     def of_picture(self, number: int) -> Weighted:
         """See `Prior.of_picture`."""
-        return Weighted(self.weights[number : number + 1])
+        return self
 
     def bits(self, x: Tensor) -> Tensor:
         """−log2 of the probability of the nearest symbols."""
-        index = torch.round(x.detach()).to(torch.int64).unsqueeze(1)
+        index = torch.round(x.detach()).to(torch.int64).view(-1, 1)
         weights = self.weights.double()
-        return (weights.sum(1).log2() - weights.gather(1, index).squeeze(1).log2()).float()
+        return (weights.sum(1).log2() - weights.gather(1, index)[:, 0].log2()).float().view(self.shape)
 
     def coded(self) -> Tensor | None:
         """See `Prior.coded`."""
@@ -476,9 +487,56 @@ class Weighted:
         """No symbol is escaped."""
         return self.row_length - 1
 
-    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.int64]:
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.float64]:
         """See `RowPrior.rows`."""
-        return normalise(self.weights[0].flatten(1).cpu().numpy().T[positions].astype(np.int64))
+        weights = self.weights.cpu()
+        if len(positions) < len(weights):
+            weights = weights[torch.from_numpy(positions)]
+        free = TOTAL - self.row_length
+        rows = weights.double()
+        sums = rows.sum(1, keepdim=True)
+        # Below 2^53 together, a product and the sum make a quotient that never rounds up to a whole number.
+        rows.mul_(free).div_(sums).floor_()
+        rows[:, 0] += free - rows.sum(1)
+        found: NDArray[np.float64] = rows.numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class Alike:
+    """One distribution for symbols 0..K−1 that have no order, by integer weights; for coding alone.
+
+    Attributes:
+        weights: (K,), whole numbers 0 to 2^31 − 1, not all zero.
+        shape: shape (B, C, H, W) of the symbols.
+
+    """
+
+    weights: Tensor
+    shape: tuple[int, ...]
+    ordered = False
+
+    @property
+    def device(self) -> torch.device:
+        """See `Prior.device`."""
+        return self.weights.device
+
+    def of_picture(self, number: int) -> Alike:
+        """See `Prior.of_picture`."""
+        return Alike(self.weights, (1, *self.shape[1:]))
+
+    def bits(self, x: Tensor) -> Tensor:
+        """−log2 of the probability of the nearest symbols."""
+        weights = self.weights.double()
+        return (weights.sum().log2() - weights.log2())[torch.round(x.detach()).to(torch.int64)].float()
+
+    def coded(self) -> Tensor | None:
+        """See `Prior.coded`."""
+        return None
+
+    def shared(self) -> NDArray[np.int64]:
+        """See `SharedPrior.shared`."""
+        return normalise(self.weights.cpu().numpy().astype(np.int64))
 
 
 @dataclass(frozen=True)

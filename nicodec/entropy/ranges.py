@@ -7,14 +7,14 @@ symbols, as base-16 digits with a flag for more (`_write_escapes`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from nicodec.entropy.priors import Prior, RowPrior, TablePrior
-from nicodec.entropy.tables import DIGIT_BITS, Table, as_probabilities
+from nicodec.entropy.priors import Prior, RowPrior, SharedPrior, TablePrior
+from nicodec.entropy.tables import DIGIT_BITS, Table, as_model
 from nicodec.errors import SymbolMismatchError
 
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
@@ -31,6 +31,29 @@ MISMATCH = (
 
 _ROWS_AT_ONCE = 2**18
 """Frequencies held at a time when every symbol has a row of its own."""
+
+
+_answers: dict[tuple[type, type], bool] = {}
+
+
+def _is(prior: Prior, kind: type) -> bool:
+    """Whether a prior is of a kind, asked once for each of their classes: to compare with a protocol takes long."""
+    asked = (type(prior), kind)
+    if asked not in _answers:
+        _answers[asked] = isinstance(prior, kind)
+    return _answers[asked]
+
+
+def _has_tables(prior: Prior) -> TypeGuard[TablePrior]:
+    return _is(prior, TablePrior)
+
+
+def _has_rows(prior: Prior) -> TypeGuard[RowPrior]:
+    return _is(prior, RowPrior)
+
+
+def _is_shared(prior: Prior) -> TypeGuard[SharedPrior]:
+    return _is(prior, SharedPrior)
 
 
 def _groups(index: NDArray[np.unsignedinteger[Any]]) -> tuple[NDArray[np.intp], list[tuple[int, int, int]]]:
@@ -58,10 +81,12 @@ class RangeWriter:
 
     def write(self, symbols: NDArray[np.int32], prior: Prior, positions: NDArray[np.intp]) -> None:
         """Append the coded symbols (N,) of a tensor in C order, and where in it they are (N,)."""
-        if isinstance(prior, TablePrior):
+        if _has_tables(prior):
             self._write_by_table(symbols, prior, positions)
-        elif isinstance(prior, RowPrior):
+        elif _has_rows(prior):
             self._write_by_row(symbols, prior, positions)
+        elif _is_shared(prior):
+            self._encoder.encode(symbols, as_model(prior.shared()))
         else:
             raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
@@ -89,7 +114,7 @@ class RangeWriter:
             if outside.any():
                 escapes.append(_escape_codes(values[outside].astype(np.int64), half_width))
                 values = np.where(outside, half_width + 1, values)
-            rows = as_probabilities(prior.rows(where))
+            rows = prior.rows(where)
             self._encoder.encode((values + prior.first).astype(np.int32), family, rows)
         if escapes:
             self._write_escapes(np.concatenate(escapes))
@@ -120,10 +145,12 @@ class RangeReader:
             SymbolMismatchError: the stream holds what no writer writes with these priors.
 
         """
-        if isinstance(prior, TablePrior):
+        if _has_tables(prior):
             return self._read_by_table(prior, positions)
-        if isinstance(prior, RowPrior):
+        if _has_rows(prior):
             return self._read_by_row(prior, positions)
+        if _is_shared(prior):
+            return self._decode(as_model(prior.shared()), len(positions))
         raise TypeError(f"{type(prior).__name__} has neither tables nor rows")
 
     def _decode(self, model: Any, amount: Any) -> NDArray[np.int32]:
@@ -156,7 +183,7 @@ class RangeReader:
         family = Categorical(perfect=False)
         symbols = np.empty(len(positions), dtype=np.int32)
         for chunk, where in _row_chunks(prior, positions):
-            rows = as_probabilities(prior.rows(where))
+            rows = prior.rows(where)
             symbols[chunk] = self._decode(family, rows) - prior.first
         outside = np.flatnonzero(symbols > prior.half_width)
         if outside.size:

@@ -59,7 +59,12 @@ class Table:
     @cached_property
     def model(self) -> constriction.stream.model.Categorical:
         """The table as constriction takes it."""
-        return constriction.stream.model.Categorical(as_probabilities(self.frequencies), perfect=False)
+        return as_model(self.frequencies)
+
+
+def as_model(frequencies: NDArray[np.int64]) -> constriction.stream.model.Categorical:
+    """Frequencies that add up to 2^24 as constriction takes them."""
+    return constriction.stream.model.Categorical(as_probabilities(frequencies), perfect=False)
 
 
 def as_probabilities(frequencies: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,6 +75,14 @@ class Basis(Layer):
         """(B, in, H, W) to (B, out, H, W), float32."""
         with torch.autocast(x.device.type, enabled=False):
             return pointwise(x, self.weight * self.input_scale, self.bias)
+
+
+def sum_of_bases(bases: Sequence[Basis], inputs: Sequence[Tensor]) -> Tensor:
+    """The sum of what some of as many outputs give, each of its own input, in one product."""
+    weight = torch.cat([basis.weight * basis.input_scale for basis in bases], 1)
+    bias = torch.stack([basis.bias for basis in bases]).sum(0)
+    with torch.autocast(weight.device.type, enabled=False):
+        return pointwise(torch.cat(list(inputs), 1), weight, bias)
 
 
 def precision_of(module: Layer) -> torch.autocast:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nicodec.exact.embedding import ExactEmbedding
-from nicodec.exact.layers import FRACTION_BITS, ExactDepthwise, ExactPointwise
+from nicodec.exact.layers import FRACTION_BITS, ExactDepthwise, ExactPointwise, split_at
 from nicodec.layers.module import Layer
 
 PASSES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -51,17 +51,22 @@ class IndexContext(Layer):
         self.further, self.refine = ExactDepthwise(width), ExactPointwise(width, width)
         self.leave = ExactPointwise(width, codes, activation=False, zero=True, bits=bits)
 
+    @property
+    def one(self) -> float:
+        """What stands for 1."""
+        return 1.0 if self.training else float(2**FRACTION_BITS)
+
     def embedded(self, indices: Tensor) -> Tensor:
         """Features (B, embedding, H, W) of indices (B, H, W), for this grid and those after it."""
         return self.embedding(indices)
 
     def at(self, quality: Tensor) -> ContextAt:
         """The network at a quality (B,), half steps: what is the same for all passes is computed once."""
-        one = 1.0 if self.training else float(2**FRACTION_BITS)
-        hidden = (self.enter, self.near, self.mix, self.further)
-        return ContextAt(
-            one, [layer.at(quality) for layer in hidden], self.refine.at(quality), self.leave.at(quality)
+        layers = (self.near, self.mix, self.further, self.refine, self.leave)
+        (others, enter), (*hidden, refine, leave) = split_at(
+            self.enter, self.embedding.table.shape[1] + 1, layers, quality
         )
+        return ContextAt(self.one, others, enter, hidden, refine, leave)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,9 @@ class ContextAt:
 
     Attributes:
         one: what stands for 1.
+        surroundings: the sum of the first layer's inputs but those of the grid itself, of `places` and the features
+            of what was decoded before, (B, PLACES + parents, H, W); the same for all passes.
+        enter: the first layer, from the grid's inputs and that sum.
         hidden: layers that see neighbours, one after another.
         refine: a layer that sees its position alone.
         leave: the last one.
@@ -77,25 +85,26 @@ class ContextAt:
     """
 
     one: float
+    surroundings: Callable[[Tensor], Tensor]
+    enter: Callable[[Tensor | None, Tensor], Tensor]
     hidden: Sequence[Callable[[Tensor], Tensor]]
     refine: Callable[[Tensor], Tensor]
     leave: Callable[[Tensor], Tensor]
 
-    def activations(self, features: Tensor, known: Tensor, parents: Tensor | None) -> Tensor:
-        """What `logits` takes.
+    def activations(self, features: Tensor | None, known: Tensor, surroundings: Tensor) -> Tensor:
+        """What `logits` takes, (B, width, H, W).
 
         Args:
-            features: what `embedded` gave, (B, embedding, H, W); not looked at where nothing is known.
-            known: bool (B or 1, H, W).
-            parents: (B, parents, H, W) features of what was decoded before; None where there is nothing.
-
-        Returns:
-            (B, width, H, W) activations.
+            features: what `embedded` gave, (B, embedding, H, W), of the grid; None where nothing of it is known.
+            known: bool (B or 1, H, W), where its features count.
+            surroundings: what `surroundings` gave.
 
         """
-        flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
-        parts = [features * flag, flag * self.one, _places(features) * self.one]
-        h = torch.cat(parts if parents is None else [*parts, parents], 1)
+        own = None
+        if features is not None:
+            flag = known.to(features.dtype).unsqueeze(1).expand(len(features), -1, -1, -1)
+            own = torch.cat([features * flag, flag * self.one], 1)
+        h = self.enter(own, surroundings)
         for layer in self.hidden:
             h = layer(h)
         return h
@@ -105,9 +114,9 @@ class ContextAt:
         return self.leave(self.refine(activations))
 
 
-def _places(like: Tensor) -> Tensor:
-    rows, columns = (torch.arange(n, device=like.device) for n in like.shape[2:])
+def places(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Where in a square of 4x4 each position of a grid is: bits of its row and its column, (PLACES, H, W) float32."""
+    rows, columns = (torch.arange(n, device=device) for n in size)
     bits = [(axis >> shift) % 2 for axis in (rows, columns) for shift in (0, 1)]
-    height, width = like.shape[2:]
-    planes = [(bit[:, None] if number < 2 else bit[None]).expand(height, width) for number, bit in enumerate(bits)]
-    return torch.stack(planes).to(like.dtype)[None].expand(len(like), -1, -1, -1)
+    planes = [(bit[:, None] if number < 2 else bit[None]).expand(size) for number, bit in enumerate(bits)]
+    return torch.stack(planes).to(torch.float32)

@@ -84,6 +84,12 @@ class PricedQuantiser(VectorQuantiser):
         self.counts.fill_(1)
 
     @torch.no_grad()
+    def take(self, other: Quantiser) -> None:
+        """Take the codewords of another quantiser, of one index of as many codes, as the codebook."""
+        every = torch.arange(self.sizes[0], device=self.codebook.device)
+        self.codebook.copy_(other.lookup(every[:, None]))
+
+    @torch.no_grad()
     def start(self, features: Tensor) -> None:
         """K-means, then Lloyd's iteration with the price of the codes' use."""
         rows, codes = features.float(), self.sizes[0]

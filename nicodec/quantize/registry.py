@@ -1,6 +1,6 @@
 """Quantisers by name, as a recipe says them: a table with a name and the settings of that kind.
 
-For example `quantiser = { name = "residual", stages = 4, stage = { name = "vq", codes = 1024, decay = 0.99 } }`.
+For example `quantizer = { name = "residual", stages = 4, stage = { name = "vq", codes = 1024, decay = 0.99 } }`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from nicodec.perceptual.networks import FeatureNetwork, NoNetworkError, vgg16
 from nicodec.quantize.base import to_rows
 from nicodec.training.bounds import set_bounds
 from nicodec.training.budget import Budget
+from nicodec.training.codebook_rules import CodebookRules
 from nicodec.training.data import Pictures, PictureSettings
 from nicodec.training.index_prior import counted, fit_prior, prior_bits
 from nicodec.training.loss import drawn_qualities
@@ -88,6 +89,9 @@ class CodesSettings:
     gradient_clip: float = setting(1.0, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     commitment: float = setting(0.25, help="What the error of the codes counts beside the picture's.", least=0)
+    quantizer: Mapping[str, Any] | None = setting(
+        None, help="Of the family, a table of its name and settings, that teaches the codebooks; none: `priced.py`."
+    )
     discriminator_rate: float = setting(4e-4, help="AdamW's, of the discriminator.", least=0)
     discriminator_warmup: float = setting(
         0.25, help="Share of the stages with a discriminator in which it learns before it counts.", least=0, most=0.9
@@ -110,6 +114,8 @@ class CodesSettings:
 
     def __post_init__(self) -> None:
         check_stages(self.stages)
+        if self.quantizer is not None and not isinstance(self.quantizer, Mapping):
+            raise ValueError(f'quantizer is {self.quantizer!r}; give a table, such as {{ name = "gumbel" }}')
 
     def discriminated_from(self) -> float:
         """The share of the training from which the discriminator counts; 1 where there is none."""
@@ -125,49 +131,62 @@ class CodesSettings:
 class _Learner(nn.Module):
     """What workers share the gradients of."""
 
-    def __init__(self, network: CodeNetwork, lost_share: float, prefix_share: float) -> None:
+    def __init__(
+        self, network: CodeNetwork, lost_share: float, prefix_share: float, rules: CodebookRules | None = None
+    ) -> None:
         super().__init__()
-        self.network, self._lost_share, self._prefix_share = network, lost_share, prefix_share
+        self.network, self._lost_share, self._prefix_share, self.rules = network, lost_share, prefix_share, rules
 
-    def forward(self, x: Tensor, quality: Tensor, decoder_only: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures, the codes' squared error a pixel (B,), and the bits of the indices by their prior (B,).
+    def forward(
+        self, x: Tensor, quality: Tensor, decoder_only: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pictures, the codes' squared error a pixel (B,), the bits of the indices (B,), and the quantisers' loss.
+
+        The bits are those of the prior; the loss, of the rules of codebooks, is a squared error a pixel as well.
 
         Args:
             x: (B, 3, H, W), sides multiples of 64.
             quality: (B,) half steps, rising.
-            decoder_only: nothing but what makes pictures of codes learns; error and bits are zero.
+            decoder_only: nothing but what makes pictures of codes learns; the other results are zero.
 
         """
         network, config = self.network, self.network.config
         if decoder_only:
             none = torch.zeros(len(x), device=x.device)
-            return network.synthesise(_sent(network, x, quality), quality), none, none
+            return network.synthesise(_sent(network, x, quality), quality), none, none, none.sum()
         y = network.analyse(x, quality)
         qualities = quality.tolist()
         shown = torch.tensor([self._shown(half_steps) for half_steps in qualities], device=x.device)
         total, left = torch.zeros_like(y), y
-        bits = torch.zeros(len(x), device=x.device)
+        bits, ruled = torch.zeros(len(x), device=x.device), torch.zeros((), device=x.device)
         indices: list[Tensor] = []
         for number, level in enumerate(network.each_level()):
             reach = torch.tensor([config.levels(half_steps) > number for half_steps in qualities], device=x.device)
             first = min(int((~reach).sum()), len(x) - 1)  # one sees it at least: workers wait for each other here
             own, reached = slice(first, None), reach[first:]
             features = level.features(left[own])
-            chosen = level.choose(features, qualities[own], config)
-            values = level.values(chosen)
-            level.quantiser.see(to_rows(features), chosen.flatten())
+            if self.rules is None:
+                chosen = level.choose(features, qualities[own], config)
+                values = level.values(chosen)
+                level.quantiser.see(to_rows(features), chosen.flatten())
+            else:
+                values, chosen, loss = self.rules.quantise(number, features)
+                ruled = ruled + loss * (level.quantiser.channels / level.factor**2 / LATENT_UNIT)
             found = level.latents(values)
             seen = found * (shown[own] > number)[:, None, None, None]
             total = total + F.pad(seen, (0, 0, 0, 0, 0, 0, first, 0))
-            left = left - F.pad(found.detach(), (0, 0, 0, 0, 0, 0, first, 0))
+            taken = found.detach() if self.rules is None else found  # with rules the gradient is the codes' own
+            left = left - F.pad(taken, (0, 0, 0, 0, 0, 0, first, 0))
             level.frequencies.note(counted(level, chosen[reached], quality[own][reached].tolist()))
             indices = [each[len(each) - len(chosen) :] for each in indices]
             cost = prior_bits(network, level, chosen, indices, quality[own], self._lost_share)
             bits = bits + F.pad(cost * reached, (first, 0))
             indices.append(chosen)
-        slope = _held(y, network.each_level())
+        if self.rules is None:
+            slope = _held(y, network.each_level())
+            total = total + (slope - slope.detach())
         left_over = left.square().sum(1).mean((1, 2)) / LATENT_UNIT
-        return network.synthesise(total + (slope - slope.detach()), quality), left_over, bits
+        return network.synthesise(total, quality), left_over, bits, ruled
 
     def _shown(self, half_steps: int) -> int:
         """How many levels the picture is made of: now and then those of a file that is cut short."""
@@ -217,7 +236,12 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         sides = (settings.start_crop, settings.prior_crop, *(stage.crop for stage in settings.stages))
         source.need_crops(sides, codec.alignment)
         prior = [p for level in codec.network.each_level() for p in level.context.parameters()]
-        self._steps = Steps(codec, settings, settings.stages, apart=prior, rate_apart=settings.prior_rate)
+        self._rules: CodebookRules | None = None
+        if settings.quantizer is not None:
+            self._rules = CodebookRules(list(codec.network.each_level()), settings.quantizer).to(workers.device)
+        self._steps = Steps(
+            codec, settings, settings.stages, apart=prior, rate_apart=settings.prior_rate, beside=self._rules
+        )
         self._discriminator = PatchDiscriminator().to(workers.device)
         self._judge = torch.optim.AdamW(
             self._discriminator.parameters(), lr=settings.discriminator_rate, betas=(0.5, 0.9)
@@ -238,7 +262,10 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
 
     @cached_property
     def _network(self) -> nn.Module:
-        return self.workers.wrap(_Learner(self.codec.network, self.settings.lost_share, self.settings.prefix_share))
+        settings = self.settings
+        return self.workers.wrap(
+            _Learner(self.codec.network, settings.lost_share, settings.prefix_share, self._rules)
+        )
 
     @cached_property
     def _discriminating(self) -> nn.Module:
@@ -254,6 +281,7 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             self._set_bounds(self.codec, Budget(steps=BOUND_CROPS))
             self.codec.train()
             if all(level.basis.any() for level in network.each_level()):
+                self._start_rules()
                 return
         elif settings.transforms:
             other = load_codec(find_model(settings.transforms), self.workers.device)
@@ -273,6 +301,11 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
                 quality = torch.randint(QUALITY_STEPS + 1, (len(x),), device=x.device)
                 latents.append(network.analyse(x, quality))
         network.start_levels(torch.cat(latents))
+        self._start_rules()
+
+    def _start_rules(self) -> None:
+        if self._rules is not None:
+            self._rules.start(list(self.codec.network.each_level()))
 
     def step(self, share: float) -> dict[str, Tensor]:
         """See `Objective.step`."""
@@ -281,15 +314,19 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         x = self.source.batch(stage.batch, stage.crop)
         quality = drawn_qualities(stage.batch).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.workers.bfloat16):
-            x_hat, error, bits = self._network(x, quality, stage.decoder_only)
+            x_hat, error, bits, ruled = self._network(x, quality, stage.decoder_only)
         x_hat = x_hat.float()
         mse = (x - x_hat).square().mean((1, 2, 3))
         bpp = bits / (stage.crop * stage.crop)
         distortion = 10 * (mse + self.settings.commitment * error + 1e-7).sqrt().mean()
+        slope = 5 / (mse.detach().mean() + 1e-7).sqrt()  # the distortion's: a rule's loss may be below zero
         perception = self._perception(x, x_hat, stage)
-        norm = self._steps.take(distortion + bpp.mean() + perception)
-        if not stage.decoder_only:
-            for level in self.codec.network.each_level():
+        norm = self._steps.take(distortion + slope * ruled + bpp.mean() + perception)
+        levels = list(self.codec.network.each_level())
+        if self._rules is not None and not stage.decoder_only:
+            self._rules.after_step(levels)
+        elif not stage.decoder_only:
+            for level in levels:
                 level.quantiser.after_step()
         psnr = -10 * torch.log10(mse.detach().clamp(min=1e-10)).mean()
         return {
@@ -380,6 +417,7 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
             "discriminator": self._discriminator.state_dict(),
             "judge": self._judge.state_dict(),
             "shares": [level.frequencies.shares for level in self.codec.network.each_level()],
+            "rules": None if self._rules is None else self._rules.kept(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -388,5 +426,7 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         for level, shares in zip(self.codec.network.each_level(), state["shares"], strict=True):
             level.frequencies.shares.copy_(shares)
             level.quantiser.restart()
+        if self._rules is not None:
+            self._rules.restore(state["rules"])
         self._discriminator.load_state_dict(state["discriminator"])
         self._judge.load_state_dict(state["judge"])

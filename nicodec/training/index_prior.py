@@ -22,8 +22,12 @@ from nicodec.training.loss import drawn_qualities
 WARMUP_STEPS, DECAY = 20, 0.99
 """Of the fit's rate (it falls from the first step on), and the decay of the average of what is fitted."""
 
-DRAWS = 3
-"""Passes, or losses, that a step of the fit draws for each crop: to analyse it takes longer."""
+FRESH_EVERY, KEPT = 2, 300
+"""To choose a batch's indices takes longer than a step: every second step of the fit has a new one, the others one of
+those kept."""
+
+ALONE_SHARE = 0.5
+"""Of the draws that are no losses: in which nothing of the level itself is known."""
 
 BELIEVED = 5000.0
 """Choices near each anchor that the frequencies of the training count as."""
@@ -32,7 +36,7 @@ BELIEVED = 5000.0
 def prior_bits(
     network: CodeNetwork, level: Level, chosen: Tensor, before: Sequence[Tensor], quality: Tensor, lost_share: float
 ) -> Tensor:
-    """Estimated bits of a level's indices (B,), from one of the passes or from what a loss left.
+    """Estimated bits of a level's indices (B,), from the levels before, from one of the passes, or what a loss left.
 
     Args:
         network: of the level; contexts in training mode.
@@ -47,6 +51,9 @@ def prior_bits(
     if torch.rand(()) < lost_share:
         known = torch.rand(1, *grid, device=device) < torch.rand((), device=device)
         asked = ~known[0]
+    elif torch.rand(()) < ALONE_SHARE:
+        asked = torch.ones(grid, dtype=torch.bool, device=device)
+        known = ~asked[None]
     else:
         number = int(torch.randint(len(PASSES), ()))
         order = pass_of(grid, device)
@@ -55,7 +62,8 @@ def prior_bits(
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=device)
     at = context.at(quality)
-    activations = at.activations(context.embedded(chosen), known, network.parents(before)).flatten(2)
+    surroundings = at.surroundings(network.parents(before, grid))
+    activations = at.activations(context.embedded(chosen), known, surroundings).flatten(2)
     logits = at.logits(activations[:, :, None, places])[:, :, 0]
     cost = F.cross_entropy(logits, chosen.flatten(1)[:, places], reduction="none").mean(1)
     return cost * (grid[0] * grid[1] / math.log(2))
@@ -94,22 +102,28 @@ def fit_prior(
     counts = [level.frequencies.shares * BELIEVED for level in levels]
     for level in levels:
         level.context.train()
-    for _ in fit.steps(budget):
-        x, quality = pictures.batch(batch, crop), drawn_qualities(batch).to(trained[0].device)
-        with torch.no_grad():
-            y = network.analyse(x, quality)
-            indices = [network.indices(one, q) for one, q in zip(torch.split(y, 1), quality.tolist(), strict=True)]
-        bits = torch.zeros((), device=y.device)
+    seen: list[tuple[Tensor, list[list[Tensor]]]] = []
+    for step, _ in enumerate(fit.steps(budget)):
+        fresh = step % FRESH_EVERY == 0
+        if fresh:
+            x, quality = pictures.batch(batch, crop), drawn_qualities(batch).to(trained[0].device)
+            with torch.no_grad():
+                y = network.analyse(x, quality)
+                one_by_one = zip(torch.split(y, 1), quality.tolist(), strict=True)
+                seen.append((quality, [network.indices(one, q) for one, q in one_by_one]))
+            del seen[:-KEPT]
+        quality, indices = seen[-1 if fresh else int(torch.randint(len(seen), ()))]
+        bits = torch.zeros((), device=quality.device)
         for number, level in enumerate(levels):
             own = slice(sum(len(each) <= number for each in indices), None)
             if not indices[own]:
                 break
             *before, chosen = (torch.cat([each[n] for each in indices[own]]) for n in range(number + 1))
-            counts[number] += counted(level, chosen, quality[own].tolist())
-            level.frequencies.shares.copy_(counts[number] / counts[number].sum(1, keepdim=True))
-            for _ in range(DRAWS):
-                bits = bits + prior_bits(network, level, chosen, before, quality[own], lost_share).sum()
-        fit.take(bits / (DRAWS * batch * crop * crop))
+            if fresh:
+                counts[number] += counted(level, chosen, quality[own].tolist())
+                level.frequencies.shares.copy_(counts[number] / counts[number].sum(1, keepdim=True))
+            bits = bits + prior_bits(network, level, chosen, before, quality[own], lost_share).sum()
+        fit.take(bits / (batch * crop * crop))
     fit.finish()
     codec.eval()
     codec.to_integers()

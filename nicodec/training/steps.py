@@ -64,6 +64,7 @@ class Steps(Generic[C, S]):
         weight_decay: of the optimisers.
         apart: those that have a rate of their own, and a bound of their gradient's norm of their own.
         rate_apart: that rate.
+        beside: what learns with the codec and is no part of it.
 
     Attributes:
         share: of the budget that is spent, 0..1.
@@ -82,17 +83,19 @@ class Steps(Generic[C, S]):
         weight_decay: float = 0.0,
         apart: Sequence[nn.Parameter] = (),
         rate_apart: float = 0.0,
+        beside: nn.Module | None = None,
     ) -> None:
         self.share = 0.0
         self._codec, self._settings, self._stages = codec, settings, stages
         others = set(apart)
-        self._together = [p for p in codec.parameters() if p.requires_grad and p not in others]
+        model: nn.Module = codec if beside is None else nn.ModuleList([codec, beside])
+        self._together = [p for p in model.parameters() if p.requires_grad and p not in others]
         self._apart = list(apart)
         self._trained = nn.ParameterList([*self._together, *self._apart])
         if not len(self._trained):
             raise InputError(f"{type(codec).__name__} has nothing that could be trained")
         self._optimisers = build_optimisers(
-            codec,
+            model,
             rate=settings.learning_rate,
             muon_rate=settings.muon_learning_rate,
             weight_decay=weight_decay,

@@ -67,6 +67,14 @@ def test_every_packet_brings_the_latents_closer(codec: Mcquic) -> None:
         assert torch.allclose(codec.decode([packets[:count]], size, quality), wanted, atol=1e-5)
 
 
+def test_static_tables_give_the_same_picture(codec: Mcquic) -> None:
+    quality, size = torch.tensor([200]), (128, 192)
+    x = picture_tensor(*size, 4)
+    learned, static = (codec.encode(x, quality, codec.Options(prior=prior)) for prior in ("learned", "static"))
+    assert sum(len(each.data) for each in static[0]) >= 0.9 * sum(len(each.data) for each in learned[0])
+    assert torch.equal(codec.decode(learned, size, quality), codec.decode(static, size, quality))
+
+
 def test_a_wrong_packet_is_refused(codec: Mcquic) -> None:
     quality, size = torch.tensor([200]), (64, 128)
     (packets,) = codec.encode(picture_tensor(*size), quality, codec.Options())

@@ -24,7 +24,7 @@ def test_the_tables(tmp_path, monkeypatch, capsys):
     codes.main()
     lines = capsys.readouterr().out.splitlines()
     level = next(line.split() for line in lines if line.split()[:2] == ["60", "1"])
-    assert float(level[5]) == pytest.approx(5, abs=0.01)
+    assert float(level[6]) == pytest.approx(5, abs=0.01)
     assert [line.split()[:2] for line in lines if " all " in line] == [["0", "all"], ["60", "all"]]
     assert "of 64 (" in next(line for line in lines if line.startswith("codes used"))
     whole, repaired = map(float, lines[-1].split()[1:3])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nicodec.entropy.frequencies import IndexFrequencies
 from nicodec.exact.anchors import ANCHORS
-from nicodec.layers.index_context import PASSES, IndexContext, enlarged, pass_of
+from nicodec.layers.index_context import PASSES, IndexContext, enlarged, pass_of, places
 
 QUALITY = torch.tensor([70])
 
@@ -24,8 +24,9 @@ def network() -> IndexContext:
 
 
 def logits(made: IndexContext, indices: Tensor, known: Tensor, parents: Tensor) -> Tensor:
-    at = made.at(QUALITY)
-    return at.logits(at.activations(made.embedded(indices), known, parents))
+    at, where = made.at(QUALITY), places((6, 7), indices.device)[None] * made.one
+    surroundings = at.surroundings(torch.cat([where, parents], 1))
+    return at.logits(at.activations(made.embedded(indices), known, surroundings))
 
 
 def test_every_position_is_in_one_pass() -> None:

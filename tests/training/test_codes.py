@@ -118,7 +118,7 @@ def test_every_worker_reaches_every_level(pictures: Path, alone: Workers) -> Non
     before = [level.frequencies.shares.clone() for level in network.each_level()]
     quality = torch.tensor([0])
     with torch.no_grad():
-        x_hat, _, bits = _Learner(network, 0.0, 0.0)(x, quality)
+        x_hat, _, bits, _ = _Learner(network, 0.0, 0.0)(x, quality)
     assert all(level.quantiser._seen is not None for level in network.each_level())
     changed = [not torch.equal(a, b.frequencies.shares) for a, b in zip(before, network.each_level(), strict=True)]
     assert changed == [True, False, False, False]
