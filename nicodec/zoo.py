@@ -36,7 +36,7 @@ PACKAGED: dict[str, tuple[str, str]] = {
     "167a3f70": ("video", "video"),
     "8a1cb193": ("vqgan", "vqgan"),
     "177112f6": ("hvae", "hvae"),
-    "4bccd731": ("mcquic", "mcquic"),
+    "da3645cc": ("mcquic", "mcquic"),
 }
 
 
