@@ -127,7 +127,7 @@ class Objective(ABC, Generic[C, S]):
         """
 
     def preview(self, finished: C | None) -> list[dict[str, float]]:
-        """Measure on held-out data, the same each time; a row of named numbers each for the log. One worker does this.
+        """Measure on held-out data, always the same; a row of named numbers each for the log. One worker does this.
 
         Args:
             finished: what `finish` gave; None: what the training has reached so far.

@@ -13,7 +13,7 @@ from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.vqgan import Vqgan
 from nicodec.training.codes import CodesObjective, CodesSettings
 from nicodec.training.preview import LOOKED_AT, SIDE, preview_pictures
-from nicodec.training.rate_distortion import RateDistortion, Settings
+from nicodec.training.rate_distortion import RateDistortion, RateDistortionSettings
 from nicodec.training.workers import Workers
 
 from ..codecs.test_vqgan import TINY
@@ -43,9 +43,9 @@ def test_two_previews_look_at_the_same(
     if kind == "codes":
         objective = CodesObjective(Vqgan(CodesConfig(**TINY)).eval(), CodesSettings(), source, alone)
     else:
-        codec = tiny_codec()
+        codec = tiny_codec().requires_grad_(True)
         assert isinstance(codec, LatentCodec)
-        objective = RateDistortion(codec, Settings(), source, alone)
+        objective = RateDistortion(codec, RateDistortionSettings(), source, alone)
     seen: list[Tensor] = []
 
     def watch(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
