@@ -11,7 +11,7 @@ from torch import Tensor
 from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.vqgan import Vqgan
-from nicodec.training.codes import CodesObjective, CodesSettings
+from nicodec.training.codes import CodesObjective, CodesSettings, CodesStage
 from nicodec.training.preview import LOOKED_AT, SIDE, preview_pictures
 from nicodec.training.rate_distortion import RateDistortion, RateDistortionSettings
 from nicodec.training.workers import Workers
@@ -41,7 +41,10 @@ def test_two_previews_look_at_the_same(
     source.held_out = held_out(LOOKED_AT + 2)
     objective: RateDistortion | CodesObjective
     if kind == "codes":
-        objective = CodesObjective(Vqgan(CodesConfig(**TINY)).eval(), CodesSettings(), source, alone)
+        stages = (CodesStage(crop=64),)
+        objective = CodesObjective(
+            Vqgan(CodesConfig(**TINY)), CodesSettings(stages=stages, start_crop=64, prior_crop=64), source, alone
+        )
     else:
         codec = tiny_codec().requires_grad_(True)
         assert isinstance(codec, LatentCodec)
