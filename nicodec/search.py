@@ -10,11 +10,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 QUALITY_STEPS = 200
 """Largest quality, in half steps."""
 
 SAFETY, SAFETY_LAST = 0.5, 1.5
 """How many half steps above zero the next margin should be; the last try must not miss."""
+
+PIECES, PIECE = 4, 128
+"""Of a large picture so many pieces a side, squares of so many pixels, are searched first: they cost little."""
+
+PIECES_FROM = 2**21
+"""Pixels beyond which a picture is large."""
 
 Attempt = Callable[[int], tuple[bytes, float]]
 """A file of a q, and its margin, by which it meets the goal (negative: it does not); the margin falls with q."""
@@ -61,6 +70,11 @@ class Search:
         self.tries: list[tuple[int, float]] = []
         self.best: bytes | None = None
 
+    @property
+    def best_q(self) -> int:
+        """The largest q that met the goal; 0: none did."""
+        return max((q for q, margin in self.tries if margin >= 0), default=0)
+
     def run(self, attempt: Attempt) -> bytes | None:
         """Give the best file of a few tries; None where even q = 0, which is then the last try, misses the goal."""
         q, low, high = self.goal.start, 0, QUALITY_STEPS
@@ -89,6 +103,16 @@ class Search:
             return self.goal.slope
         near = min(others, key=lambda other: abs(other[0] - q))
         return min(max((near[1] - margin) / (q - near[0]), self.goal.slope / 4), self.goal.slope * 4)
+
+
+def pieces_of(pixels: NDArray[np.generic]) -> NDArray[np.generic] | None:
+    """Pieces of a large picture (H, W, channels), spread evenly and laid side by side; None: it is not large."""
+    height, width = pixels.shape[:2]
+    if height * width <= PIECES_FROM or min(height, width) < PIECES * PIECE:
+        return None
+    starts = [[(2 * n + 1) * side // (2 * PIECES) - PIECE // 2 for n in range(PIECES)] for side in (height, width)]
+    rows = [[pixels[y : y + PIECE, x : x + PIECE] for x in starts[1]] for y in starts[0]]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def _inside(q: float) -> int:
