@@ -19,6 +19,9 @@ QUALITY_STEPS = 200
 SAFETY, SAFETY_LAST = 0.5, 1.5
 """How many half steps above zero the next margin should be; the last try must not miss."""
 
+LEAP = 8
+"""Half steps to the first try beyond those that should do, if none met the goal; to each further one four times."""
+
 PIECES, PIECE = 4, 128
 """Of a large picture so many pieces a side, squares of so many pixels, are searched first: they cost little."""
 
@@ -36,7 +39,7 @@ class Goal:
     Attributes:
         start: q to try first, guessed from the goal.
         slope: by how much a step of q lowers the margin, about.
-        tries: most encodes; there are more only as long as none met the goal.
+        tries: most encodes; there are more, one mostly, only as long as none met the goal.
 
     """
 
@@ -94,6 +97,9 @@ class Search:
         """From the last try to where the margin is a little above zero."""
         last = self.best is None and len(self.tries) == self.goal.tries - 1
         step = self.tries[-1][1] / self._slope() - (SAFETY_LAST if last else SAFETY)
+        more = len(self.tries) - self.goal.tries
+        if self.best is None and more >= 0:
+            step = min(step, -LEAP * 4**more)
         return round(min(max(step, -QUALITY_STEPS), QUALITY_STEPS))
 
     def _slope(self) -> float:

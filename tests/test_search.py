@@ -55,7 +55,7 @@ def test_curves_of_no_shape_end_and_are_met_where_they_can_be(margins, start, sl
     assert (found is None) == all(margin < 0 for _, margin in search.tries)
     assert found is None or margins[int.from_bytes(found)] >= 0
     assert found is not None or search.tries[-1][0] == 0
-    assert len(set(search.tries)) == len(search.tries)
+    assert len(set(search.tries)) == len(search.tries) <= 4 + 4
 
 
 @pytest.mark.parametrize("size", [1, 10**9])
@@ -108,8 +108,8 @@ def test_pieces_lie_all_over_a_large_picture():
     assert pieces_of(np.zeros((100, 30_000, 3), np.uint8)) is None
 
 
-@pytest.mark.parametrize("psnr", [24.0, 27.0])
-def test_a_large_picture_is_encoded_twice(model, psnr, monkeypatch):
+def test_a_large_picture_is_encoded_twice(model, monkeypatch):
+    psnr = 24.0
     monkeypatch.setattr("nicodec.search.PIECES_FROM", 2**18)
     y, x = np.mgrid[:520, :560]
     picture = 127 + 90 * np.sin(x / 9 + y / 23)[..., None] + np.random.default_rng(0).normal(0, 9, (520, 560, 3))
