@@ -20,7 +20,7 @@ SAFETY, SAFETY_LAST = 0.5, 1.5
 """How many half steps above zero the next margin should be; the last try must not miss."""
 
 LEAP = 8
-"""Half steps to the first try beyond those that should do, if none met the goal; to each further one four times."""
+"""Half steps to the second try beyond those that should do, if none met the goal; to each further one four times."""
 
 PIECES, PIECE = 4, 128
 """Of a large picture so many pieces a side, squares of so many pixels, are searched first: they cost little."""
@@ -40,12 +40,14 @@ class Goal:
         start: q to try first, guessed from the goal.
         slope: by how much a step of q lowers the margin, about.
         tries: most encodes; there are more, one mostly, only as long as none met the goal.
+        close: a file is good enough that is so many steps from the goal.
 
     """
 
     start: int
     slope: float
     tries: int
+    close: int = 1
 
 
 def size_goal(max_bytes: int, pixels: int) -> Goal:
@@ -56,7 +58,7 @@ def size_goal(max_bytes: int, pixels: int) -> Goal:
 
 def psnr_goal(psnr: float) -> Goal:
     """A goal whose q is how many half steps of quality are given up, and whose margin is in dB."""
-    return Goal(_inside(100 - (psnr - 32.5) / 0.08), 0.08, 3)
+    return Goal(_inside(100 - (psnr - 32.5) / 0.08), 0.08, 3, close=2)  # each try is decoded, too
 
 
 class Search:
@@ -89,17 +91,17 @@ class Search:
             else:
                 high = q - 1
             full = self.best is not None and len(self.tries) >= self.goal.tries
-            if low > high or full or 0 <= margin < self._slope():
+            if low > high or full or 0 <= margin < self.goal.close * self._slope():
                 return self.best
             q = min(max(q + self._step(), low), high)
 
     def _step(self) -> int:
         """From the last try to where the margin is a little above zero."""
-        last = self.best is None and len(self.tries) == self.goal.tries - 1
+        last = len(self.tries) == self.goal.tries - 1
         step = self.tries[-1][1] / self._slope() - (SAFETY_LAST if last else SAFETY)
         more = len(self.tries) - self.goal.tries
-        if self.best is None and more >= 0:
-            step = min(step, -LEAP * 4**more)
+        if self.best is None and more > 0:
+            step = min(step, -LEAP * 4 ** (more - 1))
         return round(min(max(step, -QUALITY_STEPS), QUALITY_STEPS))
 
     def _slope(self) -> float:
