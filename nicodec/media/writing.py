@@ -136,7 +136,7 @@ def _ppm(pixels: Plane) -> bytes:
     """A PPM or PGM file of uint8 (H, W, 3 or 1), as Pillow writes it, without an image between."""
     height, width, channels = pixels.shape
     head = f"P{6 if channels == 3 else 5}\n{width} {height}\n255\n".encode()
-    return b"".join((head, memoryview(np.ascontiguousarray(pixels)).cast("B")))
+    return b"".join((head, np.ascontiguousarray(pixels).data))
 
 
 class _Growing:
