@@ -30,7 +30,7 @@ from nicodec.loading import fast_float, usable_device
 from nicodec.memory import keep_freed_memory
 from nicodec.quality import HALF_STEPS_MAX, QUALITY_DEFAULT, Quality
 from nicodec.reading import read_bytes
-from nicodec.search import Search, psnr_goal, size_goal
+from nicodec.search import Attempt, Search, pieces_of, psnr_goal, size_goal
 from nicodec.threads import guard_forks
 from nicodec.upto import read_part
 from nicodec.zoo import ModelEntry, find_model, load_codec
@@ -130,7 +130,7 @@ class Model:
         if max_bytes is not None:
             data = _search_size(job, max_bytes, picture.width * picture.height, watch)
         elif psnr is not None:
-            data = self._search_psnr(job, picture, psnr, watch)
+            data = self._search_psnr(picture, asked, psnr, watch)
         else:
             data = job(fixed, watch)
         self._warn_if_poor(picture, data)
@@ -185,23 +185,35 @@ class Model:
         with fast_float(self.device):
             return self.codec.encode(x, quality, options, watch)
 
-    def _search_psnr(self, job: _Job, picture: media.Picture, psnr: float, watch: Watch | None) -> bytes:
+    def _search_psnr(self, picture: media.Picture, options: Options, psnr: float, watch: Watch | None) -> bytes:
         """The smallest file whose PSNR is at least `psnr` dB."""
-        search = Search(psnr_goal(psnr))
-
-        def attempt(q: int) -> tuple[bytes, float]:
-            data = job(Quality(HALF_STEPS_MAX - q), _watch_try(search, watch))
-            decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
-            error = _mean_squared_error(decoded, picture.as_uint8())
-            return data, (LOSSLESS_PSNR if error == 0 else 10 * math.log10(255**2 / error)) - psnr
-
-        data = search.run(attempt)
+        goal = psnr_goal(psnr)
+        pieces = pieces_of(picture.pixels)
+        if pieces is not None:  # decoding takes as long as encoding here: two tries are four encodes
+            search = Search(goal)
+            search.run(self._psnr_attempt(search, media.Picture(pieces), options, psnr, None))
+            goal = dataclasses.replace(goal, start=search.best_q, tries=2)
+        search = Search(goal)
+        data = search.run(self._psnr_attempt(search, picture, options, psnr, watch))
         if data is None:
             reached = math.floor(100 * (psnr + search.tries[-1][1])) / 100
             raise QualityError(
                 f"{psnr:g} dB cannot be reached on this picture: quality 100 has {reached:.2f} dB; ask for no more"
             )
         return data
+
+    def _psnr_attempt(
+        self, search: Search, picture: media.Picture, options: Options, psnr: float, watch: Watch | None
+    ) -> Attempt:
+        """What a search for a PSNR tries."""
+
+        def attempt(q: int) -> tuple[bytes, float]:
+            data = self._compress(picture, options, Quality(HALF_STEPS_MAX - q), _watch_try(search, watch))
+            decoded = self._pixels(container.read_picture(data, container.Limits(0, 0)))
+            error = _mean_squared_error(decoded, picture.as_uint8())
+            return data, (LOSSLESS_PSNR if error == 0 else 10 * math.log10(255**2 / error)) - psnr
+
+        return attempt
 
     def decompress(
         self,

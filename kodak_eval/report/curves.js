@@ -58,7 +58,12 @@
     const logX = state.log === "1";
     const right = Math.min(greatest, Math.max(...(own.length ? own : rates), logX ? 0.02 : 0.1) * 1.02);
     const left = logX ? Math.min(...(own.length ? own : rates), right / 2) * 0.9 : 0;
-    const seen = shown.flatMap((curve) => curve.qualities.filter((_, k) => curve.rates[k] >= left && curve.rates[k] <= right));
+    // A curve that goes on beyond the right edge is seen up to there.
+    const leaves = (curve) => curve.rates[0] < right && curve.rates[curve.rates.length - 1] > right;
+    const seen = shown.flatMap((curve) => [
+      ...curve.qualities.filter((_, k) => curve.rates[k] >= left && curve.rates[k] <= right),
+      ...(leaves(curve) ? [heightAt(curve, right)] : []),
+    ]);
     const low = Math.min(...seen), high = Math.max(...seen), margin = (high - low || 1) * 0.04;
     const metric = DATA.metrics[state.metric];
     const digits = digitsOf(state.metric);

@@ -54,6 +54,7 @@ from nicodec.layers.contexts import (
 from nicodec.layers.filter_learning import learn_filter
 from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
 from nicodec.layers.quality import QualityTable
+from nicodec.memory import release_freed_memory
 
 PIXEL_MEAN, PIXEL_GAIN = 0.45, 4.0
 """Pixels are centred and scaled to about unit variance."""
@@ -64,6 +65,9 @@ FINE_WIDTH = 192
 FITTED_LATENTS, FITTED_SIDE = 4096, 32
 """A picture of more latents than that (1024x1024 pixels) has its filter fitted to four squares of so many a side;
 a tile of more than a quarter, to squares of half the side."""
+
+LARGE_LATENTS = 2**11
+"""Of more, as in tiles of large pictures, what was freed on the way goes back to the system."""
 
 MEAN_REACH = 7
 """Latents on either side on whose symbols the means of the last pass depend: one a pass, and three of features."""
@@ -163,6 +167,9 @@ class Hyperprior(TiledCodec):
         near = near.times(4)
         scale_features = self.scale_hyper(signed_features(z_hat, self.training), quality)
 
+        large = height * width > LARGE_LATENTS
+        if large:
+            release_freed_memory()
         scale_in, scale_out = self.deviation * gain, inverse_gain / self.deviation
         y_hat: list[Tensor] = []
         magnitudes: list[Tensor] = []
@@ -174,6 +181,8 @@ class Hyperprior(TiledCodec):
             found = near.of(symbols).contiguous(memory_format=torch.channels_last) + mean
             where = near.of(where).contiguous(memory_format=torch.channels_last)
             learn(y_hat, number, found * scale_out[:, own] * where)
+            if large and number == 1:
+                release_freed_memory()  # what comes is of more channels
             if number < LAST_PASS:
                 learn(magnitudes, number, magnitude_features(symbols, self.training))
         return seen.seen_from(near).of(torch.cat(y_hat, 1)) * self.deviation

@@ -83,6 +83,7 @@ class TilePool:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
             _one_thread_each.leave()
+            release_freed_memory()
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """What work gives of each item, in order; what it raises is raised here."""

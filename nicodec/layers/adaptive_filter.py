@@ -119,28 +119,39 @@ class AdaptiveFilter(nn.Module):
         return torch.zeros(len(self.index), dtype=torch.float32)
 
     def of_batch(self, x_hat: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
-        """Filter every picture of (B, 3, H, W) by its own matrix; those that have none stay."""
-        if all(matrix is None for matrix in matrices):
-            return x_hat
-        pictures = zip(torch.split(x_hat, 1), matrices, strict=True)
-        filtered = [x if matrix is None else self(x, matrix) for x, matrix in pictures]
-        return filtered[0] if len(filtered) == 1 else torch.cat(filtered)
+        """Filter every picture of (B, 3, H, W) by its own matrix, in its place; those that have none stay."""
+        for x, matrix in zip(torch.split(x_hat, 1), matrices, strict=True):
+            if matrix is not None:
+                self._filter(x, matrix, x)
+        return x_hat
 
     def forward(self, x_hat: Tensor, matrix: Tensor) -> Tensor:
         """Filter pictures (B, 3, H, W), float32, about 0..1, sides multiples of CELL, by W (3, FEATURES)."""
+        result = torch.empty_like(x_hat)
+        self._filter(x_hat, matrix, result)
+        return result
+
+    def _filter(self, x_hat: Tensor, matrix: Tensor, result: Tensor) -> None:
+        """Write filtered pictures to `result`, which may be where they are."""
         kernel = window_of(matrix)
         constant = matrix[:, -1] - MIDDLE * kernel.sum((1, 2, 3))
         kernel[:, :, RADIUS, RADIUS] += torch.eye(3, dtype=kernel.dtype, device=kernel.device)
         weight, bias = _cell_kernel(kernel), constant.repeat_interleave(CELL**2)
-        result, height = torch.empty_like(x_hat), x_hat.shape[2]
-        for top in range(0, height, ROWS_AT_ONCE):
-            bottom = min(top + ROWS_AT_ONCE, height)
+        height = x_hat.shape[2]
+
+        def cells_of(top: int) -> Tensor:
+            bottom = top + ROWS_AT_ONCE
             seen = x_hat[:, :, max(0, top - CELL) : bottom + CELL]
-            edges = CELL * (top == 0), CELL * (bottom == height)
-            cells = F.pixel_unshuffle(F.pad(seen, (CELL, CELL, *edges), mode="replicate"), CELL)
+            edges = CELL * (top == 0), CELL * (bottom >= height)
+            return F.pixel_unshuffle(F.pad(seen, (CELL, CELL, *edges), mode="replicate"), CELL)
+
+        coming = cells_of(0)
+        for top in range(0, height, ROWS_AT_ONCE):
+            bottom, cells = top + ROWS_AT_ONCE, coming
+            if bottom < height:
+                coming = cells_of(bottom)  # which sees rows of this strip as they are
             with torch.autocast(x_hat.device.type, enabled=False):
                 result[:, :, top:bottom] = F.pixel_shuffle(F.conv2d(cells, weight, bias), CELL)
-        return result
 
     @torch.no_grad()
     def fit(self, x: Tensor, x_hat: Tensor, quality: Tensor, rate_weight: float) -> Tensor:

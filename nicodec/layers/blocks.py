@@ -15,11 +15,14 @@ from nicodec.memory import release_freed_memory
 LARGE_CHANNELS = 8
 """Channels of a scaled block, the first principal components, that hold most of the energy."""
 
-STRIP_PLACES = 3 * 2**11
-"""Where a result takes the place of what goes in, a branch sees so many places at a time at most: less memory."""
+WHOLE_PLACES = 3 * 2**11
+"""A branch sees so many places at once; more, where its result takes the place of what goes in, in strips."""
 
-LARGE_PLACES = 3 * STRIP_PLACES
-"""Beyond, as in tiles of large pictures, what a stack has freed goes back to the system."""
+STRIP_PLACES = 2**12
+"""A strip has so many at most: less memory."""
+
+LARGE_PLACES = 3 * WHOLE_PLACES
+"""Beyond, as in tiles of large pictures, what was freed goes back to the system before a stack and after it."""
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -135,9 +138,9 @@ class ResidualBlock(Layer):
     def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
         """Like `forward`, of what its caller needs no more: the result may take its place, strip by strip."""
         height, width = x.shape[2:]
-        count = -(-height * width // STRIP_PLACES)
-        if count == 1 or torch.is_grad_enabled():
+        if height * width <= WHOLE_PLACES or torch.is_grad_enabled():
             return self(x, quality)
+        count = -(-height * width // STRIP_PLACES)
         above: list[Tensor] = []  # the row above a strip, as it was
         for number in range(count):
             start, stop = number * height // count, (number + 1) * height // count
@@ -203,9 +206,12 @@ class BlockStack(nn.ModuleList):
 
     def overwrite(self, x: Tensor, quality: Tensor) -> Tensor:
         """Like `forward`, of what its caller needs no more: the result may take its place."""
+        large = not torch.is_grad_enabled() and x.shape[2] * x.shape[3] > LARGE_PLACES
+        if large:
+            release_freed_memory()  # what was before is of other sizes than strips
         for block in self:
             assert isinstance(block, ResidualBlock)
             x = block.overwrite(x, quality)
-        if not torch.is_grad_enabled() and x.shape[2] * x.shape[3] > LARGE_PLACES:
+        if large:
             release_freed_memory()  # what strips left is in pieces, and what comes is whole
         return x

@@ -8,13 +8,18 @@ import warnings
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from nicodec.errors import OutputError
 from nicodec.media.files import name_of_file, write_atomically
 from nicodec.media.metadata import descriptive_exif, exif_density
-from nicodec.media.picture import EXIF_START, LossyConversionWarning, Picture, to_pil
+from nicodec.media.picture import EXIF_START, LossyConversionWarning, Picture, Plane, to_pil
 from nicodec.media.reading import read_picture
+from nicodec.memory import release_freed_memory
+
+LARGE_PIXELS = 2**22
+"""Of a larger picture, what is not needed any more goes back to the system before its file is made."""
 
 _XMP_TIFF_TAG = 700
 _DPI_FORMATS = ("PNG", "JPEG")  # they have a density of their own beside EXIF
@@ -112,13 +117,26 @@ def encode_picture(picture: Picture, format: str) -> bytes:
 
     """
     name = _format_name(None, format)
+    if name == "PPM" and picture.alpha is None:
+        for loss in _losses_of_metadata(name, picture.icc, picture.exif, picture.xmp):
+            warnings.warn(loss, LossyConversionWarning, stacklevel=2)
+        return _ppm(picture.as_uint8())
     image = to_pil(picture)
     del picture
+    if image.width * image.height > LARGE_PIXELS:
+        release_freed_memory()
     out, losses = _encode(image, name)
     del image
     for loss in losses:
         warnings.warn(loss, LossyConversionWarning, stacklevel=2)
     return out.getvalue()
+
+
+def _ppm(pixels: Plane) -> bytes:
+    """A PPM or PGM file of uint8 (H, W, 3 or 1), as Pillow writes it, without an image between."""
+    height, width, channels = pixels.shape
+    head = f"P{6 if channels == 3 else 5}\n{width} {height}\n255\n".encode()
+    return b"".join((head, np.ascontiguousarray(pixels).data))
 
 
 class _Growing:
@@ -163,9 +181,8 @@ def _encode(image: Image.Image, name: str) -> tuple[_Growing | io.BytesIO, list[
     if image.mode in ("LA", "RGBA") and not form.alpha:
         losses.append(f"{name} cannot hold transparency: the picture was laid on white; write PNG to keep it")
         image = _on_white(image)
-    if not form.metadata and (icc or exif or xmp):
-        held = [label for label, part in (("the colour profile", icc), ("EXIF", exif), ("XMP", xmp)) if part]
-        losses.append(f"{name} files hold no metadata here: {', '.join(held)} left out; write PNG to keep it")
+    if not form.metadata:
+        losses += _losses_of_metadata(name, icc, exif, xmp)
         icc = exif = xmp = None
     if icc and image.mode in ("L", "LA") and image.mode not in form.grey_modes:
         losses.append(
@@ -196,6 +213,12 @@ def _encode(image: Image.Image, name: str) -> tuple[_Growing | io.BytesIO, list[
                 continue
             size = f"{image.width}x{image.height}"
             raise OutputError(f"{size} cannot be written as {name} ({reason}); write PNG instead") from error
+
+
+def _losses_of_metadata(name: str, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> list[str]:
+    """What is said of metadata that a format cannot hold."""
+    held = [label for label, part in (("the colour profile", icc), ("EXIF", exif), ("XMP", xmp)) if part]
+    return [f"{name} files hold no metadata here: {', '.join(held)} left out; write PNG to keep it"] if held else []
 
 
 def _metadata_options(name: str, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> dict[str, Any]:

@@ -43,9 +43,6 @@ LATENT_UNIT = 16.0 * 768
 PREVIEWED = (0, 20, 40, 80, 120, 200)
 """Half steps of quality that are looked at."""
 
-LOOKED_AT = 8
-"""Held-out pictures that are."""
-
 BOUND_CROPS = 120
 """From which bounds of residual blocks are set when training goes on from weights."""
 
@@ -390,13 +387,11 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
         set_bounds(codec, partial(_coded, codec.network), self.source, budget, self.settings.stages[-1].crop)
 
     @torch.no_grad()
-    def preview(self, finished: CodesCodec | None, budget: Budget) -> list[dict[str, float]]:
+    def preview(self, finished: CodesCodec | None) -> list[dict[str, float]]:
         """Real streams of held-out pictures: means of bpp and of the PSNR in dB."""
         codec = finished or self._steps.averaged()
         rows: dict[int, list[tuple[float, float]]] = {half_steps: [] for half_steps in PREVIEWED}
-        for number, x in enumerate(preview_pictures(self.source.held_out[:LOOKED_AT], codec.alignment)):
-            if number and budget.share() >= 1:
-                break
+        for x in preview_pictures(self.source.held_out, codec.alignment):
             x = x.to(self.workers.device)
             for half_steps in PREVIEWED:
                 quality, size = torch.tensor([half_steps], device=x.device), (x.shape[2], x.shape[3])

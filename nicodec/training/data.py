@@ -158,7 +158,7 @@ class Pictures:
         workers.say(f"reading {len(training)} pictures, and {len(kept)} that are held out")
         order = np.random.default_rng(0).permutation(len(training))  # what is read in time is a fair sample
         self._groups = [_Group(share) for share in shares or (1.0,)]
-        self.held_out = [pixels for _, pixels, _ in self._read(kept)]
+        self.held_out = [pixels for _, pixels, _ in self._read(kept, all_of_them=True)]
         for path, full, half in self._read([training[number] for number in order]):
             group = self._groups[place[path]]
             group.full.append(full.to(workers.device))
@@ -166,8 +166,8 @@ class Pictures:
                 group.half.append(half.to(workers.device))
         self._tell(len(training))
 
-    def _read(self, paths: list[Path]) -> list[tuple[Path, Tensor, Tensor | None]]:
-        """Each picture, as it is and at half size, as far as time and memory go."""
+    def _read(self, paths: list[Path], *, all_of_them: bool = False) -> list[tuple[Path, Tensor, Tensor | None]]:
+        """Each picture, as it is and at half size, as far as time and memory go, or `all_of_them`."""
 
         def one(path: Path) -> tuple[Path, Tensor, Tensor | None] | str:
             try:
@@ -182,7 +182,8 @@ class Pictures:
         with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
             warnings.simplefilter("ignore", LossyConversionWarning)
             for start in range(0, len(paths), 2 * threads):
-                if found and (self._budget.share() >= 1 or self._bytes > 1e6 * self._settings.memory_mb):
+                spent = self._budget.share() >= 1 or self._bytes > 1e6 * self._settings.memory_mb
+                if found and spent and not all_of_them:
                     break
                 for result in pool.map(one, paths[start : start + 2 * threads]):
                     if isinstance(result, str):

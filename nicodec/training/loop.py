@@ -28,7 +28,7 @@ CHECKPOINT_NAME, LOG_NAME, PREVIEW_NAME = "checkpoint.pt", "log.csv", "preview.c
 SAVE_SECONDS, REPORT_SECONDS = 120.0, 15.0
 
 PREVIEW_SHARE = 0.02
-"""Of the budget: what one look at held-out data may take, the last one included."""
+"""Of the budget, kept for the last look at held-out data."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ class Loop:
     def preview(self, finished: Any = None) -> None:
         """Measure on held-out data, log it and say it."""
         budget = self.budget
-        limit = Budget(minutes=1.0) if budget.counts_steps else budget.part(PREVIEW_SHARE)
-        rows = self.objective.preview(finished, limit)
+        rows = self.objective.preview(finished)
         if not rows:
             return
         head = {"step": float(budget.steps), "minutes": budget.minutes}

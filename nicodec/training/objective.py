@@ -126,12 +126,11 @@ class Objective(ABC, Generic[C, S]):
 
         """
 
-    def preview(self, finished: C | None, budget: Budget) -> list[dict[str, float]]:
-        """Measure on held-out data; a row of named numbers each for the log. One worker does this.
+    def preview(self, finished: C | None) -> list[dict[str, float]]:
+        """Measure on held-out data, always the same; a row of named numbers each for the log. One worker does this.
 
         Args:
             finished: what `finish` gave; None: what the training has reached so far.
-            budget: what may be spent: it measures on less when that is little.
 
         """
         return []

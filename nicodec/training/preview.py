@@ -8,16 +8,23 @@ import torch
 from torch import Tensor
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.training.budget import Budget
+
+LOOKED_AT = 6
+"""Held-out pictures that every preview looks at, the first ones: however long it takes, they are always the same."""
 
 SIDE = 512
 QUALITIES = (10, 30, 50, 70, 90)
 
 
 def preview_pictures(pictures: Sequence[Tensor], alignment: int) -> list[Tensor]:
-    """Middles of pictures (3, H, W) uint8: (1, 3, H, W) float32, sides at most 512 that the codec takes unpadded."""
-    middles = []
+    """What a preview looks at of pictures (3, H, W) uint8: the middles of the first ones that are large enough.
+
+    They are (1, 3, H, W) float32, of sides that are at most 512 and that the codec takes unpadded.
+    """
+    middles: list[Tensor] = []
     for picture in pictures:
+        if len(middles) == LOOKED_AT:
+            break
         height, width = (min(SIDE, side) // alignment * alignment for side in picture.shape[1:])
         if height and width:
             top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
@@ -27,7 +34,7 @@ def preview_pictures(pictures: Sequence[Tensor], alignment: int) -> list[Tensor]
 
 @torch.no_grad()
 def preview(
-    codec: LatentCodec, pictures: Sequence[Tensor], device: torch.device, budget: Budget, *, bfloat16: bool
+    codec: LatentCodec, pictures: Sequence[Tensor], device: torch.device, *, bfloat16: bool
 ) -> list[dict[str, float]]:
     """Measure a codec in evaluation mode (integers derived) at five qualities.
 
@@ -35,7 +42,6 @@ def preview(
         codec: on `device`.
         pictures: (1, 3, H, W) each.
         device: where to measure.
-        budget: no further picture is begun once it is spent.
         bfloat16: whether to decode in it.
 
     Returns:
@@ -44,9 +50,7 @@ def preview(
     """
     rates: dict[int, list[float]] = {quality: [] for quality in QUALITIES}
     psnrs: dict[int, list[float]] = {quality: [] for quality in QUALITIES}
-    for number, x in enumerate(pictures):
-        if number and budget.share() >= 1:
-            break
+    for x in pictures:
         for quality in QUALITIES:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
                 x_hat, bits = codec(x.to(device), torch.tensor([2 * quality], device=device))
@@ -55,5 +59,5 @@ def preview(
             psnrs[quality].append(float(-10 * torch.log10((pixels - x).square().mean().clamp(min=1e-10))))
     if not pictures:
         return []
-    count = len(rates[QUALITIES[0]])
+    count = len(pictures)
     return [{"quality": q, "bpp": sum(rates[q]) / count, "psnr": sum(psnrs[q]) / count} for q in QUALITIES]

@@ -186,11 +186,11 @@ class RateDistortion(Objective[LatentCodec, Pictures]):
                 x_hat, _ = codec(x, quality)
             yield x, x_hat.float(), quality
 
-    def preview(self, finished: LatentCodec | None, budget: Budget) -> list[dict[str, float]]:
+    def preview(self, finished: LatentCodec | None) -> list[dict[str, float]]:
         """See `Objective.preview`."""
         codec = finished or self._steps.averaged()
         pictures = preview_pictures(self.source.held_out, codec.alignment)
-        return preview(codec, pictures, self.workers.device, budget, bfloat16=self.workers.bfloat16)
+        return preview(codec, pictures, self.workers.device, bfloat16=self.workers.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Objective.state_dict`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +45,8 @@ FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
 """When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
+PREVIEW_CLIPS = 3
+"""Held-out clips that every preview looks at, the first ones: however long it takes, they are always the same."""
 
 
 @dataclass(frozen=True)
@@ -305,14 +308,12 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         return budget.steps
 
     @torch.no_grad()
-    def preview(self, finished: VideoNetwork | None, budget: Budget) -> list[dict[str, float]]:
+    def preview(self, finished: VideoNetwork | None) -> list[dict[str, float]]:
         """See `Objective.preview`: groups of held-out clips as encoders code them, first frames not counted."""
         codec = finished or self._steps.averaged()
         sequence, plan = _Sequence(codec, as_encoder=True).eval(), whole_pyramid(PREVIEW_GROUP)
         rows: dict[int, list[tuple[float, float]]] = {quality: [] for quality in PREVIEW_QUALITIES}
-        for number, frames in enumerate(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE)):
-            if number and budget.share() >= 1:
-                break
+        for frames in islice(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE), PREVIEW_CLIPS):
             pixels = frames[0].y.shape[2] * frames[0].y.shape[3]
             for quality in PREVIEW_QUALITIES:
                 qualities = [torch.tensor([2 * quality], device=self.workers.device)] * len(frames)

@@ -56,6 +56,15 @@ def test_it_adds_the_matrix_times_the_features() -> None:
         assert torch.allclose(filtered[0, :, row, column], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("height", [8, 16, 36, 40])
+def test_in_its_place_a_picture_is_filtered_the_same(height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = random_filter(), torch.cat([picture(height, 96, seed) for seed in range(3)])
+    matrices = [layer.matrix(torch.randn(24).round(), QUALITY), None, layer.matrix(torch.randn(24).round(), QUALITY)]
+    whole = [one if matrix is None else layer(one, matrix) for one, matrix in zip(x.split(1), matrices, strict=True)]
+    monkeypatch.setattr("nicodec.layers.adaptive_filter.ROWS_AT_ONCE", 16)
+    assert torch.allclose(layer.of_batch(x.clone(), matrices), torch.cat(whole), atol=1e-6)
+
+
 def test_statistics_are_those_of_the_features() -> None:
     x_hat, x = picture(64, 64, 1), picture(64, 64, 2)
     gram, cross, pixels = statistics(x, x_hat)

@@ -190,7 +190,7 @@ def test_features_and_a_checkpoint(pictures: Path, alone: Workers, monkeypatch: 
     other.load_state_dict(state)
     for one, two in zip(trained.codec.parameters(), other.codec.parameters(), strict=True):
         assert torch.equal(one, two)
-    rows = other.preview(other.finish(Budget(steps=1)), Budget(steps=1))
+    rows = other.preview(other.finish(Budget(steps=1)))
     assert rows[0]["quality"] == 0
     assert rows[0]["bpp"] < rows[-1]["bpp"]
 

@@ -104,6 +104,7 @@ def test_reading_stops_where_time_or_memory_is_spent(tmp_path: Path) -> None:
         source = Pictures([tmp_path / "many"], settings, 1, budget, Workers(torch.device("cpu"), say=lines.append))
         assert any(f"the {why} for reading" in line for line in lines)
         assert source.batch(1, 64).shape == (1, 3, 64, 64)
+        assert len(source.held_out) == 6  # all of them, or two previews would not look at the same
 
 
 def test_missing_pictures_say_what_to_do(tmp_path: Path, alone: Workers) -> None:
