@@ -98,7 +98,8 @@ class Search:
     def _step(self) -> int:
         """From the last try to where the margin is a little above zero."""
         last = len(self.tries) == self.goal.tries - 1
-        step = self.tries[-1][1] / self._slope() - (SAFETY_LAST if last else SAFETY)
+        careful = last and (self.best is None or self.goal.close > 1)  # what counts as close may be met from farther
+        step = self.tries[-1][1] / self._slope() - (SAFETY_LAST if careful else SAFETY)
         more = len(self.tries) - self.goal.tries
         if self.best is None and more > 0:
             step = min(step, -LEAP * 4 ** (more - 1))
