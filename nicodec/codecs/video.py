@@ -69,8 +69,9 @@ REFRESH = 32
 KEY_BONUS, LEVEL_STEP = 20, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
-LOW_DELAY_STEPS = (0, -16, -8, -16)
-"""Half steps added in low delay, frame by frame since the last that is coded finely."""
+LOW_DELAY_BONUS, LOW_DELAY_STEPS = 36, (0, -20, -10, -20)
+"""In low delay: half steps by which key frames are finer, and those added frame by frame since the last that is coded
+finely."""
 
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
@@ -289,7 +290,7 @@ class Video(VideoNetwork, ClipCodec):
         last = first - 1
         if state.key_waits:
             last = first
-            one(first, KEY, (), KEY_BONUS)
+            one(first, KEY, (), LOW_DELAY_BONUS if options.low_delay else KEY_BONUS)
         end = first + len(frames) - 1
         if options.low_delay and last < end:
             place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
