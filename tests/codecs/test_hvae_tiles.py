@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -28,14 +27,7 @@ from .test_hvae import started
 
 HEIGHT, WIDTH, TILES = 200, 300, 6
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_tiles() -> Iterator[None]:
-    """Tiles of at most 128 pixels a side, in pictures of more than 128x128."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiling, "WHOLE_PIXELS", 2**14)
-        patch.setattr(tiling, "TILE", 128)
-        yield
+pytestmark = pytest.mark.usefixtures("small_tiles")
 
 
 @pytest.fixture(scope="module")

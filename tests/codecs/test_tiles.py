@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +29,7 @@ from ..conftest import smooth_picture
 HEIGHT, WIDTH = 300, 420
 LENIENT = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_tiles() -> Iterator[None]:
-    """Tiles of at most 128 pixels a side, in pictures of more than 128x128."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiling, "WHOLE_PIXELS", 2**14)
-        patch.setattr(tiling, "TILE", 128)
-        yield
+pytestmark = pytest.mark.usefixtures("small_tiles")
 
 
 @pytest.fixture(scope="module")
