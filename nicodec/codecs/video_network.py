@@ -192,9 +192,12 @@ def rgb_to_planes(rgb: Tensor) -> Planes:
 
 
 def planes_to_rgb(planes: Planes) -> Tensor:
-    """Pictures (B, 3, H, W) of which `rgb_to_planes` gives the planes again."""
+    """Pictures (B, 3, H, W) of which `rgb_to_planes` gives Y again, and U and V as far as they are smooth.
+
+    Chroma in squares of 2x2 pixels would cost more than smooth chroma, and be decoded no better.
+    """
     y = planes.y
-    u, v = (F.interpolate(plane, scale_factor=2, mode="nearest") - 0.5 for plane in (planes.u, planes.v))
+    u, v = (F.interpolate(plane, scale_factor=2, mode="bicubic") - 0.5 for plane in (planes.u, planes.v))
     r, b = y + (2 - 2 * KR) * v, y + (2 - 2 * KB) * u
     return torch.cat([r, (y - KR * r - KB * b) / (1 - KR - KB), b], 1)
 

@@ -158,7 +158,8 @@ class _ExactLayer(ExactModule):
 
     def at(self, quality: Tensor) -> Callable[[Tensor], Tensor]:
         """What `forward` does at a quality (B,), for several calls: what depends on the quality is computed once."""
-        return self._learning_at(quality) if self.training else self._at(*scaled_together([self], quality)[0])
+        (run,) = each_at([self], quality)
+        return run
 
     def _at(self, weight: Tensor, mixed: Tensor) -> Callable[[Tensor], Tensor]:
         """The same in evaluation, with what `scaled_together` gave."""
@@ -189,6 +190,13 @@ class _ExactLayer(ExactModule):
     @abstractmethod
     def _summed(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Products with an integer weight over 2^shift, exactly, and a bias (B, out)."""
+
+
+def each_at(layers: Sequence[_ExactLayer], quality: Tensor) -> list[Callable[[Tensor], Tensor]]:
+    """What `at` gives of some layers, all in training or all in evaluation, at once, which takes fewer operations."""
+    if layers[0].training:
+        return [layer._learning_at(quality) for layer in layers]
+    return [layer._at(*own) for layer, own in zip(layers, scaled_together(layers, quality), strict=True)]
 
 
 def scaled_together(layers: Sequence[_ExactLayer], quality: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -259,7 +267,7 @@ its result of the first inputs, None where all are zero, and of that sum. A part
 def split_at(
     entering: ExactPointwise, first: int, layers: Sequence[_ExactLayer], quality: Tensor
 ) -> tuple[Split, list[Callable[[Tensor], Tensor]]]:
-    """What `at` gives of some layers, all in training or all in evaluation, at once, which takes fewer operations.
+    """Like `each_at`, but that the first layer comes in two steps.
 
     Args:
         entering: comes in two steps, for inputs of which only the first ones change from call to call.

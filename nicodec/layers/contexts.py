@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP
-from nicodec.exact.layers import ExactDepthwise, ExactPointwise
+from nicodec.exact.layers import ExactDepthwise, ExactPointwise, each_at
 from nicodec.layers.blocks import Pointwise, ResidualBlock, precision_of
 from nicodec.layers.module import Layer
 
@@ -106,17 +106,16 @@ class ScaleContext(Layer):
 
     def at(self, quality: Tensor) -> Callable[[Tensor, Sequence[Tensor]], Tensor]:
         """What `forward` does at a quality (B,), for several calls: what depends on the quality is computed once."""
-        enter, depthwise, mix, leave = (
-            layer.at(quality) for layer in (self.enter, self.depthwise, self.mix, self.leave)
-        )
-        neighbours = None if self.neighbours is None else self.neighbours.at(quality)
+        layers = (self.enter, self.depthwise, self.mix, self.leave)
+        last = () if self.neighbours is None else (self.neighbours,)
+        enter, depthwise, mix, leave, *neighbours = each_at((*layers, *last), quality)
 
         def run(features: Tensor, magnitudes: Sequence[Tensor]) -> Tensor:
             h = mix(depthwise(enter(torch.cat([features, *magnitudes], 1))))
             parameters = _by_kind(leave(h), count_of(self.own))
-            if neighbours is None:
+            if not neighbours:
                 return parameters
-            near = neighbours(magnitudes[-1])
+            near = neighbours[0](magnitudes[-1])
             if self.mixture == 1:
                 return parameters + near[:, None]
             return torch.cat([parameters[:, : self.mixture] + near[:, None], parameters[:, self.mixture :]], 1)
@@ -148,5 +147,5 @@ class HyperContext(Layer):
 
         Returns (B, 2, channels, H, W): scale indices and offsets, in 1/16.
         """
-        h = self.mix(self.depthwise(self.enter(z, quality), quality), quality)
-        return _by_kind(self.leave(h, quality), self.channels)
+        enter, depthwise, mix, leave = each_at((self.enter, self.depthwise, self.mix, self.leave), quality)
+        return _by_kind(leave(mix(depthwise(enter(z)))), self.channels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from nicodec.exact.layers import ExactDepthwise, ExactPointwise
+from nicodec.exact.layers import ExactDepthwise, ExactPointwise, each_at
 from nicodec.layers.blocks import Pointwise, ResidualBlock, precision_of
 from nicodec.layers.module import Layer
 
@@ -21,8 +21,8 @@ class ScaleHyper(Layer):
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: (B, hyper_latents, H/4, W/4) signed activations; returns (B, width, H, W) activations."""
-        h = F.pixel_shuffle(self.enter(z, quality), 2)
-        return F.pixel_shuffle(self.expand(self.depthwise(h, quality), quality), 2)
+        enter, depthwise, expand = each_at((self.enter, self.depthwise, self.expand), quality)
+        return F.pixel_shuffle(expand(depthwise(F.pixel_shuffle(enter(z), 2))), 2)
 
 
 class MeanHyper(Layer):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.priors import Categorical, ScaleMixture
 from nicodec.entropy.tables import SCALES
-from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise
+from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise, each_at
 from nicodec.exact.symbols import magnitude_features
 from nicodec.motion.field import VECTOR_MAX, Motion, cells_of
 
@@ -138,9 +138,8 @@ class _Choice(nn.Module):
 
     def forward(self, features: Tensor, quality: Tensor) -> Tensor:
         """(B, features, N) to (B, parameters, N)."""
-        h = self.mix(self.enter(features[:, :, None], quality), quality)
-        found: Tensor = self.leave(h, quality)[:, :, 0]
-        return found
+        enter, mix, leave = each_at((self.enter, self.mix, self.leave), quality)
+        return leave(mix(enter(features[:, :, None])))[:, :, 0]
 
 
 MODE_FEATURES, CELL_FEATURES, SPLIT_FEATURES, WEIGHT_FEATURES = 19, 8, 8, 6
