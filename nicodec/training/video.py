@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.video import KEY_BONUS, LOW_DELAY_BONUS, LOW_DELAY_STEPS
 from nicodec.codecs.video_network import (
     Coded,
     Planes,
@@ -45,6 +46,12 @@ FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
 """When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
+SPREAD = 5.0
+"""Deviation of the frames' qualities from those of the plan, in half steps."""
+
+KEY_SHARE = 0.6
+"""Share of the sequences whose first frame is as fine as a key frame; that of the others is as fine as an anchor."""
+
 PREVIEW_CLIPS = 3
 """Held-out clips that every preview looks at, the first ones: however long it takes, they are always the same."""
 
@@ -85,59 +92,72 @@ class VideoSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """A frame of a sequence: its place among those given, what it refers to, and its level.
+    """A frame of a sequence: its place among those given, and what it refers to.
 
     Attributes:
         frame: number in the sequence's list of frames.
         references: numbers of one or two frames coded before.
-        level: of the pyramid, 0 for anchors.
 
     """
 
     frame: int
     references: tuple[int, ...]
-    level: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A kind of sequence: the frames' times, and the order of coding."""
+    """A kind of sequence: the frames' times, how much finer each is, in half steps, and the order of coding."""
 
     times: tuple[int, ...]
+    bonuses: tuple[int, ...]
     steps: tuple[Step, ...]
 
 
 def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
-    """P-frames one after another; half of the chains have a second reference, where there is an earlier frame."""
-    two = random.random() < 0.5
-    steps = []
+    """P-frames one after another as in low delay, from a key frame on or from the midst of a clip.
+
+    Half of the chains have the last fine frame as second reference, where it is an earlier one.
+    """
+    two, is_key = random.random() < 0.5, random.random() < KEY_SHARE
+    period = len(LOW_DELAY_STEPS)
+    phase = 0 if is_key else int(random.integers(period))
+    bonuses = [LOW_DELAY_STEPS[(n + phase) % period] for n in range(frames + 1)]
+    if is_key:
+        bonuses[0] = LOW_DELAY_BONUS
+    steps, fine = [], 0
     for number in range(1, frames + 1):
-        earlier = (int(random.integers(number - 1)),) if two and number > 1 else ()
-        steps.append(Step(number, (number - 1, *earlier), 0))
-    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(steps))
+        earlier = (fine,) if two and fine < number - 1 else ()
+        steps.append(Step(number, (number - 1, *earlier)))
+        if (number + phase) % period == 0:
+            fine = number
+    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(bonuses), tuple(steps))
 
 
-def pyramid(frames: int, span: int, random: np.random.Generator) -> Plan:
+def pyramid(frames: int, span: int, level_step: int, random: np.random.Generator) -> Plan:
     """An anchor so many frames on, then ever closer ones between; of each level one, at random."""
-    times, steps = [0, span], [Step(1, (0,), 0)]
-    low, high, level = 0, 1, 1
+    times, steps = [0, span], [Step(1, (0,))]
+    bonuses = [KEY_BONUS if random.random() < KEY_SHARE else 0, 0]
+    low, high = 0, 1
     while len(steps) < frames and times[high] - times[low] > 1:
         times.append((times[low] + times[high]) // 2)
         middle = len(times) - 1
-        steps.append(Step(middle, (low, high), level))
+        bonuses.append(-level_step * len(steps))
+        steps.append(Step(middle, (low, high)))
         low, high = (low, middle) if random.random() < 0.5 else (middle, high)
-        level += 1
-    return Plan(tuple(times), tuple(steps))
+    return Plan(tuple(times), tuple(bonuses), tuple(steps))
 
 
-def whole_pyramid(span: int) -> Plan:
+def whole_pyramid(span: int, level_step: int) -> Plan:
     """All frames of a group of a power of two."""
-    steps, step, level = [Step(span, (0,), 0)], span, 1
+    steps, step, bonuses = [Step(span, (0,))], span, [0] * (span + 1)
+    level = 1
     while step > 1:
         half = step // 2
-        steps += [Step(low + half, (low, low + step), level) for low in range(0, span, step)]
+        for low in range(0, span, step):
+            steps.append(Step(low + half, (low, low + step)))
+            bonuses[low + half] = -level_step * level
         step, level = half, level + 1
-    return Plan(tuple(range(span + 1)), tuple(steps))
+    return Plan(tuple(range(span + 1)), tuple(bonuses), tuple(steps))
 
 
 class _Sequence(nn.Module):
@@ -231,18 +251,16 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         """A batch of sequences: plan, frames, what is decoded of the first, whether as a picture, and qualities."""
         random, settings = self._random, self.settings
         if random.random() < settings.pyramid_share:
-            plan = pyramid(stage.frames, int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4))), random)
-            spread = 5.0
+            span = int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4)))
+            plan = pyramid(stage.frames, span, settings.level_step, random)
         else:
-            spread = 9.0
             plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random)
         frames = self.source.sequence(stage.batch, stage.crop, plan.times)
         base = drawn_qualities(stage.batch)[torch.from_numpy(random.permutation(stage.batch))]
-        levels = {step.frame: step.level for step in plan.steps}
         qualities = []
-        for number in range(len(frames)):
-            wander = torch.from_numpy(random.normal(0, spread, stage.batch)).round().to(torch.int64)
-            own = base - settings.level_step * levels.get(number, 0) + wander
+        for bonus in plan.bonuses:
+            wander = torch.from_numpy(random.normal(0, SPREAD, stage.batch)).round().to(torch.int64)
+            own = base + bonus + wander
             qualities.append(own.clamp(0, QUALITY_STEPS).to(self.workers.device))
         first, intra = self._first(frames[0], qualities[0])
         return plan, frames, first, intra, qualities
@@ -311,15 +329,15 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
     def preview(self, finished: VideoNetwork | None) -> list[dict[str, float]]:
         """See `Objective.preview`: groups of held-out clips as encoders code them, first frames not counted."""
         codec = finished or self._steps.averaged()
-        sequence, plan = _Sequence(codec, as_encoder=True).eval(), whole_pyramid(PREVIEW_GROUP)
+        plan = whole_pyramid(PREVIEW_GROUP, self.settings.level_step)
+        sequence = _Sequence(codec, as_encoder=True).eval()
         rows: dict[int, list[tuple[float, float]]] = {quality: [] for quality in PREVIEW_QUALITIES}
         for frames in islice(self.source.held_out_groups(PREVIEW_GROUP + 1, PREVIEW_SIDE), PREVIEW_CLIPS):
             pixels = frames[0].y.shape[2] * frames[0].y.shape[3]
             for quality in PREVIEW_QUALITIES:
-                qualities = [torch.tensor([2 * quality], device=self.workers.device)] * len(frames)
-                for step in plan.steps:
-                    lower = 2 * quality - self.settings.level_step * step.level
-                    qualities[step.frame] = torch.tensor([max(0, lower)], device=self.workers.device)
+                qualities = [
+                    torch.tensor([max(0, 2 * quality + bonus)], device=self.workers.device) for bonus in plan.bonuses
+                ]
                 first = codec.coded_as_picture(self._intra, frames[0], qualities[0])
                 errors, bits, vector_bits = sequence(frames, first, True, plan, qualities)
                 psnr = float((-10 * torch.log10(errors.clamp(min=1e-10))).mean())

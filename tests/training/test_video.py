@@ -50,7 +50,8 @@ def source(data: Path, **changes: object) -> Clips:
 @given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from([2, 4, 8]))
 def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None:
     random = np.random.default_rng(seed)
-    for plan in (chain(frames, 2, random), pyramid(frames, span, random), whole_pyramid(span)):
+    for plan in (chain(frames, 2, random), pyramid(frames, span, 20, random), whole_pyramid(span, 20)):
+        assert len(plan.bonuses) == len(plan.times)
         known = {0}
         for step in plan.steps:
             assert set(step.references) <= known
