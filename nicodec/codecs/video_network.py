@@ -157,16 +157,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The phases of a reference's planes."""
+    """The phases of a reference's planes, those of U and then those of V as one batch."""
 
     y: Phases
-    u: Phases
-    v: Phases
+    uv: Phases
 
 
 def prepare(planes: Planes) -> Prepared:
     """Filter a reference once for all that is predicted from it."""
-    return Prepared(phases(planes.y, MARGIN), phases(planes.u, MARGIN // 2), phases(planes.v, MARGIN // 2))
+    return Prepared(phases(planes.y, MARGIN), phases(torch.cat([planes.u, planes.v]), MARGIN // 2))
 
 
 def to_grid(planes: Planes) -> Tensor:
@@ -434,8 +433,7 @@ class VideoNetwork(Codec):
         for number, (reference, prepared) in enumerate(references[:1] if same else references):
             vectors = motion.of(number)
             y = compensate(prepared.y, vectors, CELL)
-            half = halved(vectors)
-            u, v = (compensate(each, half, CELL // 2) for each in (prepared.u, prepared.v))
+            u, v = compensate(prepared.uv, halved(vectors).repeat(2, 1, 1, 1), CELL // 2).chunk(2)
             moved.append(to_grid(Planes(y, u, v)))
             memories.append(moved_smoothly(reference.memory, vectors))
         one, other = moved[0], moved[-1]

@@ -5,6 +5,8 @@ Quality is an integer number of half steps, 0..200, everywhere inside the librar
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,12 @@ def anchor_weights(quality: Tensor) -> tuple[Tensor, Tensor]:
 
 def between_anchors(anchors: Tensor, quality: Tensor) -> Tensor:
     """Values of anchors (ANCHORS, C), linear between them, at quality (B,) in half steps: (B, C, 1, 1) float32."""
-    positions = torch.arange(0, ANCHORS * ANCHOR_SPACING, ANCHOR_SPACING, device=quality.device)
-    distance = (quality[:, None] - positions).abs().to(torch.float32)
-    share = (1 - distance / ANCHOR_SPACING).clamp(min=0)
-    return (share[:, :, None] * anchors).sum(1)[:, :, None, None]
+    return (_shares(quality.device)[quality][:, :, None] * anchors).sum(1)[:, :, None, None]
+
+
+@cache
+def _shares(device: torch.device) -> Tensor:
+    """What each anchor counts at each quality, (QUALITY_STEPS + 1, ANCHORS)."""
+    with torch.inference_mode(mode=False):  # for training, too, whoever asks first
+        distance = (torch.arange(QUALITY_STEPS + 1)[:, None] - torch.arange(ANCHORS) * ANCHOR_SPACING).abs()
+        return (1 - distance.to(torch.float32) / ANCHOR_SPACING).clamp(min=0).to(device)
