@@ -69,7 +69,7 @@ REFRESH = 32
 KEY_BONUS, LEVEL_STEP = 20, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
-LOW_DELAY_BONUS, LOW_DELAY_STEPS = 36, (0, -20, -10, -20)
+LOW_DELAY_BONUS, LOW_DELAY_STEPS = 44, (0, -20, -10, -20)
 """In low delay: half steps by which key frames are finer, and those added frame by frame since the last that is coded
 finely."""
 
