@@ -43,7 +43,7 @@ from nicodec.codecs.video_network import (
 )
 from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
 from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamDecoder, StreamEncoder, Within
-from nicodec.entropy.priors import ScaleMixture
+from nicodec.entropy.priors import ScaleMixture, Weighted
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.motion.search import price_of
@@ -444,7 +444,11 @@ class Video(VideoNetwork, ClipCodec):
         motion = self.code_motion(coder, x, references, distances, quality, price)
         inner = coder if x is None else _spending(coder, counts)
         inside = None if counts is None else counts.cells
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, quality, inside)
+
+        def tell(is_copied: bool | None) -> bool:
+            return _code_flag(coder, is_copied)
+
+        coded: Coded = self.code_frame(inner, x, motion, references, distances, quality, inside, tell)
         return coded.reference
 
     def _code_picture(
@@ -503,6 +507,11 @@ def _number(index: int, device: torch.device) -> ScaleMixture:
 def _code_number(coder: Coder, value: int | None, index: int) -> int:
     wanted = None if value is None else torch.full((1, 1, 1, 1), float(value))
     return int(coder.code(wanted, _number(index, torch.device("cpu"))))
+
+
+def _code_flag(coder: Coder, value: bool | None) -> bool:
+    wanted = None if value is None else torch.full((1, 1, 1, 1), float(value))
+    return bool(coder.code(wanted, Weighted(torch.ones(1, 2, dtype=torch.int64))))
 
 
 def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int], *, as_picture: bool) -> None:

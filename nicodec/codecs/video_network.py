@@ -20,7 +20,7 @@ Sources: conditional coding, DCVC (Li et al. 2021); memory beside the frame, HyT
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -304,7 +304,7 @@ class VideoNetwork(Codec):
         prepared = prepare(first)
         motion = find_motion(planes.y, [(first.y, prepared.y)], price_of(self.rate_weight(quality))).motion()
         reference = self.first_reference(first, quality)
-        _, prediction = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
+        _, prediction, _ = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
         blocks = (to_grid(planes) - prediction).unfold(2, 2, 2).unfold(3, 2, 2)
         return blocks.permute(0, 2, 3, 1, 4, 5).reshape(-1, GRID, 2, 2)
 
@@ -359,6 +359,7 @@ class VideoNetwork(Codec):
         distances: Sequence[int],
         quality: Tensor,
         inside: Tensor | None = None,
+        tell: Callable[[bool | None], bool] | None = None,
     ) -> Coded:
         """Hand every symbol of a batch of frames to `coder`, its motion apart.
 
@@ -371,13 +372,15 @@ class VideoNetwork(Codec):
             quality: int64 (B,), half steps 0..200.
             inside: of each square of 8 pixels whether it counts, 0 or 1, (1, 1, H/8, W/8): where it does not, an
                 encoder takes the prediction for the frame. None: all count.
+            tell: hands over whether one frame's still blocks are copied, which an encoder decides by error: called
+                with the decision, or None when decoding, where there are such blocks. None: they never are.
 
         """
         first_distance = distances[0]
         if len(references) == 1:
             references, distances = [*references, *references], [*distances, *distances]
         distances = [abs(d) for d in distances]
-        context, prediction = self._context(motion, references, distances, quality)
+        context, prediction, moved = self._context(motion, references, distances, quality)
         coarse_context = self.to_coarse_context(F.pixel_unshuffle(context, 2))
         gain, inverse_gain = self.log_gain(quality).exp(), self.log_inverse_gain(quality).exp()
         y = z = None
@@ -414,8 +417,15 @@ class VideoNetwork(Codec):
             learn(y_hat, number, (symbols + mean) * scale_out[:, own] * where)
             learn(magnitudes, number, magnitude_features(symbols, self.training))
         latents = torch.cat(y_hat, 1) * self.deviation
-        planes, memory = self._synthesise(latents, prediction, context, coarse_context, quality)
+        grid, memory = self._synthesise(latents, prediction, context, coarse_context, quality)
+        planes = from_grid(grid)
         decoded = to_codes(planes)
+        if tell is not None:
+            still = _still(torch.cat(magnitudes, 1), motion, len(references))
+            if bool(still.any()):
+                copied = to_codes(from_grid(torch.where(still, moved, grid)))
+                better = None if x is None else bool(weighted_error(x, copied) < weighted_error(x, decoded))
+                decoded = copied if tell(better) else decoded
         memory = memory + self.first_memory(to_grid(decoded))
         symbols = torch.cat(magnitudes, 1).detach()
         return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes)
@@ -426,8 +436,8 @@ class VideoNetwork(Codec):
         references: Sequence[tuple[Reference, Prepared]],
         distances: Sequence[int],
         quality: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Features at 1/8, and the prediction in the grid."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at 1/8, the prediction in the grid, and what the motion alone predicts."""
         same = references[0][0] is references[1][0]
         moved, memories = [], []
         for number, (reference, prepared) in enumerate(references[:1] if same else references):
@@ -448,7 +458,7 @@ class VideoNetwork(Codec):
         h = self.to_context(torch.cat([first, apart, memories[0], memories[-1], extras], 1))
         context = self.context(h, quality)
         mask, correction = self.from_context(context).chunk(2, 1)
-        return context, torch.addcmul(first + correction, mask, apart)
+        return context, torch.addcmul(first + correction, mask, apart), first
 
     def _extras(
         self, half_weight: Tensor, references: Sequence[Reference], distances: Sequence[int], quality: Tensor
@@ -492,13 +502,13 @@ class VideoNetwork(Codec):
 
     def _synthesise(
         self, latents: Tensor, prediction: Tensor, context: Tensor, coarse_context: Tensor, quality: Tensor
-    ) -> tuple[Planes, Tensor]:
-        """The planes, and what is new of the memory."""
+    ) -> tuple[Tensor, Tensor]:
+        """The frame in the grid, and what is new of the memory."""
         h = self.coarse_synthesis(torch.cat([latents, coarse_context], 1), quality)
         h = F.pixel_shuffle(self.from_latents(h), 2)
         h = torch.cat([h[:, :GRID], h[:, GRID:] + context], 1)
         h = self.fine_synthesis(h, quality)
-        return from_grid(prediction + self.from_fine(h[:, :GRID])), self.to_memory(h)
+        return prediction + self.from_fine(h[:, :GRID]), self.to_memory(h)
 
     def _y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         index = parameters[:, 0]
@@ -567,6 +577,15 @@ def _smooth_share(half_weight: Tensor) -> Tensor:
     half = F.interpolate(half_weight, scale_factor=CELL // 2, mode="bilinear", align_corners=False)
     chroma = F.pixel_unshuffle(half, CELL // 2)
     return torch.cat([F.pixel_unshuffle(y, CELL), chroma, chroma], 1)
+
+
+def _still(magnitudes: Tensor, motion: Motion, references: int) -> Tensor:
+    """At 1/8, (B, 1, H/8, W/8), which blocks of 16 pixels have neither motion nor symbols other than 0."""
+    still = magnitudes.amax(1, keepdim=True) == 0
+    for number in range(references):
+        moves = motion.of(number).abs().amax(1, keepdim=True).to(torch.float32)
+        still = still & (F.max_pool2d(moves, 2) == 0)
+    return still.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
 def _roughness(vectors: Tensor) -> Tensor:

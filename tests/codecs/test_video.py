@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nicodec
 from nicodec.codecs import video as module
 from nicodec.codecs.clip import CodedFrame, Frame, Wish
 from nicodec.codecs.video import Video, VideoOptions
@@ -23,8 +26,9 @@ from nicodec.codecs.video_network import (
 from nicodec.codecs.video_padding import padded
 from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.errors import NicodecError
+from nicodec.media.clips import from_rgb
 
-from ..conftest import without_onednn
+from ..conftest import smooth_picture, without_onednn
 from ..tiny_video import moving_clip, tiny_video
 
 
@@ -329,3 +333,15 @@ def test_decoder_of_one_stream_needs_the_same_head(codec: Video) -> None:
     decoder = StreamDecoder([packets[1].stream])
     quality, distances, as_picture = module._read_head(decoder, 90, 1)
     assert (quality, distances, as_picture) == (90, [-1], False)
+
+
+def test_what_stands_still_is_not_worn_down() -> None:
+    picture = np.clip(
+        smooth_picture(96, 128, 3).astype(int) + np.random.default_rng(1).integers(-8, 9, (96, 128, 1)), 0, 255
+    )
+    clip = from_rgb([picture.astype(np.uint8)] * 25)
+    data = nicodec.compress_video(clip, quality=20, low_delay=True)
+    assert data is not None
+    shown = nicodec.VideoReader(io.BytesIO(data))
+    errors = [float(np.square(a.y.astype(float) - b.y).mean()) for a, b in zip(clip, shown, strict=True)]
+    assert max(errors) < 1.02 * errors[0]
