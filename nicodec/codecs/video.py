@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -444,10 +445,7 @@ class Video(VideoNetwork, ClipCodec):
         motion = self.code_motion(coder, x, references, distances, quality, price)
         inner = coder if x is None else _spending(coder, counts)
         inside = None if counts is None else counts.cells
-
-        def tell(is_copied: bool | None) -> bool:
-            return _code_flag(coder, is_copied)
-
+        tell = partial(_code_flag, coder)
         coded: Coded = self.code_frame(inner, x, motion, references, distances, quality, inside, tell)
         return coded.reference
 

@@ -420,14 +420,14 @@ class VideoNetwork(Codec):
         grid, memory = self._synthesise(latents, prediction, context, coarse_context, quality)
         planes = from_grid(grid)
         decoded = to_codes(planes)
+        symbols = torch.cat(magnitudes, 1).detach()
         if tell is not None:
-            still = _still(torch.cat(magnitudes, 1), motion, len(references))
+            still = _still(symbols, motion, len(references))
             if bool(still.any()):
                 copied = to_codes(from_grid(torch.where(still, moved, grid)))
                 better = None if x is None else bool(weighted_error(x, copied) < weighted_error(x, decoded))
                 decoded = copied if tell(better) else decoded
         memory = memory + self.first_memory(to_grid(decoded))
-        symbols = torch.cat(magnitudes, 1).detach()
         return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes)
 
     def _context(

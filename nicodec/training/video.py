@@ -45,13 +45,13 @@ from nicodec.zoo import find_model, load_codec
 FIT_RATE, FIT_WARMUP, FIT_DECAY = 2e-4, 20, 0.9
 """When the integer networks are fitted at the end: AdamW's rate, its warm-up, and the decay of their average."""
 
-PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 SPREAD = 5.0
 """Deviation of the frames' qualities from those of the plan, in half steps."""
 
 KEY_SHARE = 0.6
 """Share of the sequences whose first frame is as fine as a key frame; that of the others is as fine as an anchor."""
 
+PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 PREVIEW_CLIPS = 3
 """Held-out clips that every preview looks at, the first ones: however long it takes, they are always the same."""
 
