@@ -41,12 +41,15 @@ from nicodec.codecs.video_network import (
     rgb_to_planes,
     to_codes,
     weighted_error,
+    without_motion,
 )
 from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
+from nicodec.codecs.video_stills import BlockBits, Still, weighed
 from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamDecoder, StreamEncoder, Within
 from nicodec.entropy.priors import ScaleMixture, Weighted
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
+from nicodec.motion.field import Motion
 from nicodec.motion.search import price_of
 
 KEY, P, B = 0, 1, 2
@@ -443,11 +446,46 @@ class Video(VideoNetwork, ClipCodec):
     ) -> Reference:
         price = None if counts is None else price_of(self.rate_weight(quality)) / counts.errors
         motion = self.code_motion(coder, x, references, distances, quality, price)
-        inner = coder if x is None else _spending(coder, counts)
-        inside = None if counts is None else counts.cells
-        tell = partial(_code_flag, coder)
-        coded: Coded = self.code_frame(inner, x, motion, references, distances, quality, inside, tell)
-        return coded.reference
+        if x is None:
+            tell = partial(_code_flag, coder)
+            return self.code_frame(coder, None, motion, references, distances, quality, None, tell).reference
+        assert isinstance(coder, StreamEncoder)
+        return self._least_cost(coder, x, motion, references, distances, quality, counts)
+
+    def _least_cost(
+        self,
+        coder: StreamEncoder,
+        x: Planes,
+        motion: Motion,
+        references: Sequence[tuple[Reference, Prepared]],
+        distances: Sequence[int],
+        quality: Tensor,
+        counts: Counts | None,
+    ) -> Reference:
+        """Write a frame's latents; without those of still blocks that are better copied, where that costs less."""
+        grid, cells = (x.y.shape[2] // 16, x.y.shape[3] // 16), None if counts is None else counts.cells
+        if not bool(without_motion(motion).any()):
+            inner = _spending(coder, counts)
+            return self.code_frame(inner, x, motion, references, distances, quality, cells).reference
+        weight = 255**2 * float(self.rate_weight(quality))
+
+        def written(encoder: StreamEncoder, kept: Tensor | None) -> tuple[Coded, Still]:
+            bits = BlockBits(encoder, grid)
+            inner = _spending(bits, counts)
+            inner = inner if kept is None else Within(inner, kept)
+            tell = partial(_code_flag, encoder)
+            coded = self.code_frame(inner, x, motion, references, distances, quality, cells, tell)
+            return coded, weighed(x, coded, bits, weight, cells)
+
+        other = coder.copy()
+        coded, still = written(coder, None)
+        if still.kept is None:
+            return coded.reference
+        again, its = written(other, still.kept)
+        if its.cost >= still.cost:
+            return coded.reference
+        coder.pictures = other.pictures
+        return again.reference
 
     def _code_picture(
         self,

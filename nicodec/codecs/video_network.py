@@ -224,10 +224,18 @@ def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
 
 @dataclass(frozen=True)
 class Coded:
-    """What is left of a coded frame: what later ones may refer to, and its planes before they are rounded."""
+    """What is left of a coded frame.
+
+    Attributes:
+        reference: what later frames may refer to.
+        planes: before they are rounded.
+        moved: what the motion alone predicts, in the grid.
+
+    """
 
     reference: Reference
     planes: Planes
+    moved: Tensor
 
 
 class VideoNetwork(Codec):
@@ -422,13 +430,14 @@ class VideoNetwork(Codec):
         decoded = to_codes(planes)
         symbols = torch.cat(magnitudes, 1).detach()
         if tell is not None:
-            still = _still(symbols, motion, len(references))
+            still = without_motion(motion) & (symbols.amax(1, keepdim=True) == 0)
             if bool(still.any()):
+                still = still.repeat_interleave(2, 2).repeat_interleave(2, 3)
                 copied = to_codes(from_grid(torch.where(still, moved, grid)))
                 better = None if x is None else bool(weighted_error(x, copied) < weighted_error(x, decoded))
                 decoded = copied if tell(better) else decoded
         memory = memory + self.first_memory(to_grid(decoded))
-        return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes)
+        return Coded(Reference(decoded, memory, symbols, quality, False, motion, first_distance), planes, moved)
 
     def _context(
         self,
@@ -579,13 +588,9 @@ def _smooth_share(half_weight: Tensor) -> Tensor:
     return torch.cat([F.pixel_unshuffle(y, CELL), chroma, chroma], 1)
 
 
-def _still(magnitudes: Tensor, motion: Motion, references: int) -> Tensor:
-    """At 1/8, (B, 1, H/8, W/8), which blocks of 16 pixels have neither motion nor symbols other than 0."""
-    still = magnitudes.amax(1, keepdim=True) == 0
-    for number in range(references):
-        moves = motion.of(number).abs().amax(1, keepdim=True).to(torch.float32)
-        still = still & (F.max_pool2d(moves, 2) == 0)
-    return still.repeat_interleave(2, 2).repeat_interleave(2, 3)
+def without_motion(motion: Motion) -> Tensor:
+    """Which blocks of 16 pixels have no motion, (B, 1, H/16, W/16)."""
+    return F.max_pool2d(motion.vectors.abs().amax((1, 2)).to(torch.float32)[:, None], 2) == 0
 
 
 def _roughness(vectors: Tensor) -> Tensor:

@@ -209,6 +209,12 @@ class PictureWriter(Coder):
         self._checksum = zlib.crc32(flat.astype("<i2").tobytes(), self._checksum)
         return _symbols_at(positions, flat, prior)
 
+    def copy(self) -> PictureWriter:
+        """One that has written the same and goes on by itself."""
+        other = PictureWriter()
+        other._writer, other._checksum = self._writer.copy(), self._checksum
+        return other
+
     def finish(self) -> Stream:
         """Return the stream of all that was coded."""
         return Stream(self._writer.finish(), self._checksum & 0xFFFF)
@@ -263,6 +269,12 @@ class StreamEncoder(Coder):
         part = StreamEncoder(0)
         part.pictures = [self.pictures[place] for place in places]
         return part
+
+    def copy(self) -> StreamEncoder:
+        """One that has written the same and goes on by itself: an encoder may try what it then keeps or not."""
+        other = StreamEncoder(0)
+        other.pictures = [writer.copy() for writer in self.pictures]
+        return other
 
     def finish(self) -> list[Stream]:
         """Return the streams, one a picture."""

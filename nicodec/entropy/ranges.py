@@ -79,6 +79,12 @@ class RangeWriter:
     def __init__(self) -> None:
         self._encoder = RangeEncoder()
 
+    def copy(self) -> RangeWriter:
+        """One that has written the same and goes on by itself."""
+        other = RangeWriter()
+        other._encoder = self._encoder.clone()
+        return other
+
     def write(self, symbols: NDArray[np.int32], prior: Prior, positions: NDArray[np.intp]) -> None:
         """Append the coded symbols (N,) of a tensor in C order, and where in it they are (N,)."""
         if _has_tables(prior):

@@ -7,6 +7,7 @@ not); Wasserstein distortion, Qiu et al. 2024, with the low pass of Cool-chic's 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.perceptual.networks import FeatureNetwork, halved
@@ -28,6 +29,35 @@ def feature_distance(network: FeatureNetwork, x: Tensor, y: Tensor) -> Tensor:
     """
     pairs = zip(network(x), network(y), strict=True)
     return torch.stack([(_unit(a) - _unit(b)).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
+
+
+FINE_SIDE, FLAT = 8, 2 / 255
+"""Side of the squares in which fine detail is weighed, and the deviation of detail up to which they count as flat."""
+
+
+def added_detail(x: Tensor, y: Tensor) -> Tensor:
+    """How much more fine detail y has than x where x is flat, (B,), in codes of 255; 0 where there is none.
+
+    The deviation from a low pass of 3x3, root mean square over squares of 8 pixels: what y has more than x, weighted
+    by FLAT² / (FLAT² + that of x squared).
+
+    Args:
+        x: (B, C, H, W) in [0, 1], sides 10 or more.
+        y: likewise.
+
+    """
+    before, after = (
+        F.avg_pool2d(_detail(each).square().mean(1, keepdim=True), FINE_SIDE, FINE_SIDE // 2) for each in (x, y)
+    )
+    more = F.relu((after + 1e-8).sqrt() - (before + 1e-8).sqrt())
+    return 255 * (more * FLAT**2 / (FLAT**2 + before)).mean((1, 2, 3))
+
+
+def _detail(x: Tensor) -> Tensor:
+    """What a binomial low pass of 3x3 takes away, (B, C, H - 2, W - 2)."""
+    rows = 0.25 * (x[..., :-2, :] + x[..., 2:, :]) + 0.5 * x[..., 1:-1, :]
+    low = 0.25 * (rows[..., :-2] + rows[..., 2:]) + 0.5 * rows[..., 1:-1]
+    return x[..., 1:-1, 1:-1] - low
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from nicodec.codecs.codes_network import CodeNetwork, Level
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.perceptual.discriminator import PatchDiscriminator, augmented, hinge
-from nicodec.perceptual.distances import feature_distance, wasserstein_distortion
+from nicodec.perceptual.distances import added_detail, feature_distance, wasserstein_distortion
 from nicodec.perceptual.networks import FeatureNetwork, NoNetworkError, vgg16
 from nicodec.quantize.base import to_rows
 from nicodec.training.bounds import set_bounds
@@ -58,6 +58,7 @@ class CodesStage(Stage):
     feature_weight: float = setting(0.0, help="Of the distance of VGG16's features.", least=0)
     wasserstein_weight: float = setting(0.0, help="Of the Wasserstein distortion of the same features.", least=0)
     feature_crops: int = setting(2, help="Crops of a step that are compared by features: they cost most.", least=1)
+    flat_weight: float = setting(0.0, help="Of detail that flat parts of the picture have not.", least=0)
     adversarial_weight: float = setting(0.0, help="Of the discriminator of patches.", least=0, most=0.2)
     decoder_only: bool = setting(False, help="Whether files stay as they are: codes, prior and encoder rest.")
 
@@ -337,6 +338,8 @@ class CodesObjective(Objective[CodesCodec, Pictures]):
     def _perception(self, x: Tensor, x_hat: Tensor, stage: CodesStage) -> Tensor:
         """What the stage weighs beside the squared error; the discriminator learns here, too."""
         loss = x.new_zeros(())
+        if stage.flat_weight:
+            loss = loss + stage.flat_weight * added_detail(x, x_hat).mean()
         if self._features is not None and stage.compares_features:
             few = torch.randperm(len(x))[: stage.feature_crops]
             down, right = torch.randint(SHIFTED, (2,)).tolist()

@@ -64,6 +64,9 @@ class VideoStage:
     crop: int = setting(128, help="Side of the crops in pixels, a multiple of 64.", least=64)
     batch: int = setting(4, help="Sequences a step, of each worker.", least=1)
     frames: int = setting(3, help="Coded in each, beside the first.", least=1)
+    before: int = setting(
+        0, help="P-frames at most that half of the chains have before those, without gradients.", least=0
+    )
     rate: float = setting(1.0, help="What the learning rates are multiplied by.", least=0)
 
 
@@ -106,18 +109,35 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A kind of sequence: the frames' times, how much finer each is, in half steps, and the order of coding."""
+    """A kind of sequence.
+
+    Attributes:
+        times: of the frames.
+        bonuses: how much finer each is, in half steps.
+        steps: the order of coding.
+        before: how many of the steps only make what the others refer to; they have no gradients and no loss.
+
+    """
 
     times: tuple[int, ...]
     bonuses: tuple[int, ...]
     steps: tuple[Step, ...]
+    before: int = 0
+
+    @property
+    def learned(self) -> tuple[Step, ...]:
+        """The steps that have a loss."""
+        return self.steps[self.before :]
 
 
-def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
+def chain(frames: int, stride: int, random: np.random.Generator, before: int = 0) -> Plan:
     """P-frames one after another as in low delay, from a key frame on or from the midst of a clip.
 
-    Half of the chains have the last fine frame as second reference, where it is an earlier one.
+    Half of the chains have the last fine frame as second reference, where it is an earlier one; and half of them
+    begin with up to `before` frames without gradients, whose errors the others meet.
     """
+    before = int(random.integers(1, before + 1)) if before and random.random() < 0.5 else 0
+    frames += before
     two, is_key = random.random() < 0.5, random.random() < KEY_SHARE
     period = len(LOW_DELAY_STEPS)
     phase = 0 if is_key else int(random.integers(period))
@@ -130,7 +150,7 @@ def chain(frames: int, stride: int, random: np.random.Generator) -> Plan:
         steps.append(Step(number, (number - 1, *earlier)))
         if (number + phase) % period == 0:
             fine = number
-    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(bonuses), tuple(steps))
+    return Plan(tuple(stride * n for n in range(frames + 1)), tuple(bonuses), tuple(steps), before)
 
 
 def pyramid(frames: int, span: int, level_step: int, random: np.random.Generator) -> Plan:
@@ -171,7 +191,7 @@ class _Sequence(nn.Module):
     def forward(
         self, frames: Sequence[Planes], first: Planes, intra: bool, plan: Plan, qualities: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Squared errors (frames, B), see `weighted_error`, bits (frames, B), and those of the vectors.
+        """Of the learned steps: squared errors (steps, B), see `weighted_error`, bits, and those of vectors.
 
         Args:
             frames: as they are.
@@ -185,20 +205,22 @@ class _Sequence(nn.Module):
         start = codec.first_reference(first, qualities[0], intra=intra)
         known: dict[int, tuple[Reference, Prepared]] = {0: (start, prepare(first))}
         errors, bits, vector_bits = [], [], []
-        for step in plan.steps:
-            references = [known[n] for n in step.references]
-            distances = [plan.times[n] - plan.times[step.frame] for n in step.references]
-            estimator = RateEstimator(noise=self.training and not self._as_encoder)
-            coder = LeastCost(estimator) if self._as_encoder else estimator
-            vectors = RateEstimator(noise=False)
-            frame, quality = frames[step.frame], qualities[step.frame]
-            motion = codec.code_motion(vectors, frame, references, distances, quality)
-            coded: Coded = codec.code_frame(coder, frame, motion, references, distances, quality)
-            planes = coded.reference.planes
-            known[step.frame] = (coded.reference, prepare(planes))
-            errors.append(weighted_error(frames[step.frame], coded.planes))
-            bits.append(torch.as_tensor(estimator.bits))
-            vector_bits.append(torch.as_tensor(vectors.bits))
+        for number, step in enumerate(plan.steps):
+            learns = number >= plan.before
+            with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+                references = [known[n] for n in step.references]
+                distances = [plan.times[n] - plan.times[step.frame] for n in step.references]
+                estimator = RateEstimator(noise=self.training and not self._as_encoder)
+                coder = LeastCost(estimator) if self._as_encoder else estimator
+                vectors = RateEstimator(noise=False)
+                frame, quality = frames[step.frame], qualities[step.frame]
+                motion = codec.code_motion(vectors, frame, references, distances, quality)
+                coded: Coded = codec.code_frame(coder, frame, motion, references, distances, quality)
+                known[step.frame] = (coded.reference, prepare(coded.reference.planes))
+            if learns:
+                errors.append(weighted_error(frame, coded.planes))
+                bits.append(torch.as_tensor(estimator.bits))
+                vector_bits.append(torch.as_tensor(vectors.bits))
         return torch.stack(errors), torch.stack(bits), torch.stack(vector_bits)
 
 
@@ -254,7 +276,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
             span = int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4)))
             plan = pyramid(stage.frames, span, settings.level_step, random)
         else:
-            plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random)
+            plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random, stage.before)
         frames = self.source.sequence(stage.batch, stage.crop, plan.times)
         base = drawn_qualities(stage.batch)[torch.from_numpy(random.permutation(stage.batch))]
         qualities = []
@@ -281,7 +303,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         stage = self._steps.stage
         plan, frames, first, intra, qualities = self._drawn(stage)
         errors, bits, vector_bits = self._network(frames, first, intra, plan, qualities)
-        weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.steps])
+        weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.learned])
         bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
         costs = weights * 255**2 * errors + bpp + vector_bpp
         loss = (sample_weight(weights, self.settings.lambda_power) * costs).mean()
@@ -315,7 +337,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         for _ in fit.steps(budget):
             plan, frames, first, intra, qualities = self._drawn(stage)
             _, bits, vector_bits = sequence(frames, first, intra, plan, qualities)
-            weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.steps])
+            weights = torch.stack([codec.rate_weight(qualities[step.frame]) for step in plan.learned])
             loss = sample_weight(weights, self.settings.lambda_power) * (bits + vector_bits) / stage.crop**2
             fit.take(loss.mean())
         fit.finish()

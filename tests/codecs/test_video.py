@@ -24,6 +24,7 @@ from nicodec.codecs.video_network import (
     to_grid,
 )
 from nicodec.codecs.video_padding import padded
+from nicodec.codecs.video_stills import Still
 from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.errors import NicodecError
 from nicodec.media.clips import from_rgb
@@ -345,3 +346,20 @@ def test_what_stands_still_is_not_worn_down() -> None:
     shown = nicodec.VideoReader(io.BytesIO(data))
     errors = [float(np.square(a.y.astype(float) - b.y).mean()) for a, b in zip(clip, shown, strict=True)]
     assert max(errors) < 1.02 * errors[0]
+
+
+def test_symbols_that_a_copy_makes_up_for_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    picture = smooth_picture(96, 128, 3).astype(int)
+    frames = [np.clip(picture + random.normal(0, 4, (96, 128, 1)).round().astype(int), 0, 255) for _ in range(4)]
+    clip = from_rgb([frame.astype(np.uint8) for frame in frames])
+
+    def size() -> int:
+        data = nicodec.compress_video(clip, quality=70, low_delay=True)
+        assert data is not None
+        assert len(list(nicodec.VideoReader(io.BytesIO(data)))) == 4
+        return len(data)
+
+    less = size()
+    monkeypatch.setattr(module, "weighed", lambda *_: Still(0.0, None))
+    assert less < size()

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.perceptual.discriminator import PatchDiscriminator, augmented, hinge
-from nicodec.perceptual.distances import feature_distance, wasserstein_distortion
+from nicodec.perceptual.distances import added_detail, feature_distance, wasserstein_distortion
 from nicodec.perceptual.networks import (
     EfficientNetLite0,
     FeatureNetwork,
@@ -117,3 +117,17 @@ def test_pictures_are_changed_alike() -> None:
     one, other = augmented(x, x)
     assert torch.equal(one, other)
     assert not torch.allclose(one, x)
+
+
+def test_detail_is_added_where_a_picture_is_flat() -> None:
+    flat, checks = torch.full((1, 3, 32, 32), 0.5), torch.full((1, 3, 32, 32), 0.5)
+    checks[..., (torch.arange(32)[:, None] + torch.arange(32)) % 2 == 0] += 4 / 255
+    found = float(added_detail(flat, checks))  # a pattern that the low pass takes away whole: 2 codes to each side
+    assert found == pytest.approx(2, rel=0.05)
+    assert float(added_detail(checks, flat)) < 1e-6
+    textured = torch.rand(1, 3, 32, 32)
+    assert float(added_detail(textured, (textured + checks - 0.5).clamp(0, 1))) < 0.05 * found
+    moved = checks.clone().requires_grad_()
+    added_detail(flat, moved).sum().backward()
+    assert moved.grad is not None
+    assert bool(moved.grad.isfinite().all())

@@ -47,6 +47,7 @@ batch = 3
 crop = 128
 batch = 2
 decoder_only = true
+flat_weight = 1.0
 adversarial_weight = 0.1
 [data]
 [run]

@@ -50,7 +50,12 @@ def source(data: Path, **changes: object) -> Clips:
 @given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from([2, 4, 8]))
 def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None:
     random = np.random.default_rng(seed)
-    for plan in (chain(frames, 2, random), pyramid(frames, span, 20, random), whole_pyramid(span, 20)):
+    for plan in (
+        chain(frames, 2, random),
+        chain(frames, 1, random, 3),
+        pyramid(frames, span, 20, random),
+        whole_pyramid(span, 20),
+    ):
         assert len(plan.bonuses) == len(plan.times)
         known = {0}
         for step in plan.steps:
@@ -58,6 +63,13 @@ def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None
             known.add(step.frame)
         assert known == set(range(len(plan.times)))
         assert len(plan.steps) == len(plan.times) - 1
+
+
+@given(st.integers(0, 1000))
+def test_half_of_the_chains_begin_with_frames_that_are_not_learned(seed: int) -> None:
+    plan = chain(2, 1, np.random.default_rng(seed), 5)
+    assert [step.frame for step in plan.learned] == [plan.before + 1, plan.before + 2]
+    assert 0 <= plan.before <= 5
 
 
 def test_sequences_hold_together(data: Path) -> None:
@@ -80,7 +92,7 @@ def test_three_steps_and_a_checkpoint(data: Path, tiny_model_folder: Path, monke
     monkeypatch.setenv("NICODEC_MODELS", str(tiny_model_folder))
     fingerprint = fingerprint_of(tiny_model_folder / "tiny" / "weights.safetensors").hex()
     codec = tiny_video(intra=fingerprint).train().requires_grad_(True)
-    settings = VideoSettings(stages=(VideoStage(crop=64, batch=2, frames=2),), start_blocks=500)
+    settings = VideoSettings(stages=(VideoStage(crop=64, batch=2, frames=2, before=3),), start_blocks=500)
     objective = VideoObjective(codec, settings, source(data), workers())
     objective.start(initialised=False)
     before = {name: p.detach().clone() for name, p in codec.named_parameters()}
