@@ -222,6 +222,7 @@ class CodesCodec(PictureCodec):
         numbers: range | None = None,
         *,
         static: bool = False,
+        writer: PictureWriter | None = None,
     ) -> Stream:
         """The stream of a piece, each level in the way that makes it smallest, with what a decoder's time is worth.
 
@@ -232,6 +233,7 @@ class CodesCodec(PictureCodec):
             piece: see `Piece`.
             numbers: the levels that it holds; None: all of these.
             static: whether no context is used, as where pieces may be lost.
+            writer: what has begun the stream; None: nothing has.
 
         """
         numbers, modes = range(len(indices)) if numbers is None else numbers, []
@@ -245,7 +247,7 @@ class CodesCodec(PictureCodec):
                 costs[mode] = float(coder.bits) + WORTH[mode] * indices[number].numel()
             known.indices.append(flat[number])
             modes.append(min(costs, key=lambda mode: costs[mode]))
-        writer, own = PictureWriter(), indices[numbers.start : numbers.stop]
+        writer, own = writer or PictureWriter(), indices[numbers.start : numbers.stop]
         self.code_indices(writer, own, size, quality, modes, piece, flat[: numbers.start], numbers.stop)
         return writer.finish()
 

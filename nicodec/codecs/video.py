@@ -1,9 +1,9 @@
 """The codec of clips: which frame is coded when, from what and how finely; the network is `video_network`'s.
 
-Random access: after a key frame come groups of frames, as long as suits them (`video_groups`). A group's last frame
-is a P-frame, predicted from the last one of the group before; those between are B-frames, each halfway between two
-that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one before and
-from the last that was coded finely.
+Random access: after a key frame come groups of frames, as long as suits them, which is tried now and then. A group's
+last frame is a P-frame, predicted from the last one of the group before; those between are B-frames, each halfway
+between two that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one
+before and from the last that was coded finely.
 
 A frame's stream has the quality, the distances of its references and whether it is a picture, then its motion and its
 latents, or a picture as the model that `VideoConfig.intra` names writes it. A key frame is always one; another frame
@@ -18,24 +18,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.codecs.base import Codec
 from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.options import Options, option
-from nicodec.codecs.video_groups import group_lengths, small
 from nicodec.codecs.video_network import (
     ALIGNMENT,
+    LUMA,
     Coded,
     Planes,
     Prepared,
     Reference,
     VideoNetwork,
+    error_level,
     planes_to_rgb,
     prepare,
     rgb_to_planes,
@@ -80,8 +79,11 @@ finely."""
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
 
-GROUP_MAX = 8
-"""Frames of a group at most, where groups follow from the clip."""
+GROUP_LENGTHS = (8, 4, 2)
+"""Frames of a group, where groups follow from the clip: tried in this order while they cost less and less."""
+
+GROUPS_ALIKE = 5
+"""So many times frames are divided like those for which lengths were tried, or until the next key frame."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class VideoOptions(Options):
     @property
     def most(self) -> int:
         """Frames after a key frame that wait for each other at most; 0: the key frame does not wait, either."""
-        return 0 if self.low_delay else self.gop or GROUP_MAX
+        return 0 if self.low_delay else self.gop or GROUP_LENGTHS[0]
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,11 @@ class EncoderState:
         options: of the encoder.
         memory: decoded frames.
         waiting: frames that are not coded yet; the first may be a key frame.
-        shrunk: at half their size, the last anchor that is coded and those that wait; only where groups are fitted.
         key_waits: whether a key frame is the first of those that wait.
+        length: of the groups that suited the clip last.
+        alike: how many more times frames are divided into such groups before others are tried.
+        bits: of all frames so far.
+        levels: the sum of what `error_level` says of them.
         picture: bits of the last frame that was coded as a picture, and its quality; None: there was none.
         number: of frames that were taken.
         since_key: of frames that were taken since the last key frame.
@@ -165,8 +170,11 @@ class EncoderState:
     options: VideoOptions
     memory: Memory = Memory()
     waiting: tuple[Frame, ...] = ()
-    shrunk: tuple[NDArray[np.uint8], ...] = ()
     key_waits: bool = False
+    length: int = 0
+    alike: int = 0
+    bits: int = 0
+    levels: float = 0.0
     picture: tuple[int, int] | None = None
     number: int = 0
     since_key: int = 0
@@ -182,6 +190,7 @@ class Written:
         memory: of a decoder that has read it.
         bits: of the stream.
         cost: λ·255²·MSE of all its pixels + bits.
+        level: see `error_level`.
 
     """
 
@@ -189,6 +198,17 @@ class Written:
     memory: Memory
     bits: int
     cost: float
+    level: float
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A frame that is next to be coded; it and its references are given by their index in the order of time."""
+
+    index: int
+    kind: int
+    references: tuple[int, ...]
+    bonus: int
 
 
 @dataclass(frozen=True)
@@ -268,11 +288,9 @@ class Video(VideoNetwork, ClipCodec):
         coded: list[CodedFrame] = []
         if is_key:
             coded, state = self._group(state)
-            state = replace(state, since_key=0, key_waits=True, shrunk=())
+            state = replace(state, since_key=0, key_waits=True, alike=0)
         state = replace(state, waiting=(*state.waiting, frame), number=state.number + 1)
         state = replace(state, since_key=state.since_key + 1, seen=(means, usual))
-        if state.options.is_fitted:
-            state = replace(state, shrunk=(*state.shrunk, small(frame.y)))
         if frame.wish.ends_group or len(state.waiting) - state.key_waits >= state.options.most:
             more, state = self._group(state)
             coded = [*coded, *more]
@@ -285,32 +303,54 @@ class Video(VideoNetwork, ClipCodec):
             return coded, state
         frames, options = state.waiting, state.options
         first = state.memory.frames  # index of the first that waits: all before are coded
-
-        def one(index: int, kind: int, references: tuple[int, ...], bonus: int) -> None:
-            nonlocal state
-            packet, state = self._encode_one(frames[index - first], state, index, kind, references, bonus)
-            coded.append(packet)
-
-        last = first - 1
+        last, end = first - 1, first + len(frames) - 1
         if state.key_waits:
-            last = first
-            one(first, KEY, (), LOW_DELAY_BONUS if options.low_delay else KEY_BONUS)
-        end = first + len(frames) - 1
+            last, bonus = first, LOW_DELAY_BONUS if options.low_delay else KEY_BONUS
+            coded, state = self._encode_each(state, [_Turn(first, KEY, (), bonus)])
+        more: list[CodedFrame] = []
         if options.low_delay and last < end:
             place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
             fine = end - (place or len(LOW_DELAY_STEPS))
             references = (last,) if fine == last else (last, fine)
-            one(end, P, references, LOW_DELAY_STEPS[place])
+            more, state = self._encode_each(state, [_Turn(end, P, references, LOW_DELAY_STEPS[place])])
         elif last < end:
-            lengths = [end - last]
-            if options.is_fitted and all(frame.wish.ends_group is None for frame in frames[-lengths[0] :]):
-                lengths = group_lengths(state.shrunk)
-            for length in lengths:
-                one(last + length, P, (last,), 0)
-                for index, references, level in _between(last, last + length, 1):
-                    one(index, B, references, -LEVEL_STEP * level)
-                last += length
-        return coded, replace(state, waiting=(), key_waits=False, shrunk=state.shrunk[-1:])
+            if options.is_fitted and all(frame.wish.ends_group is None for frame in frames[last - end :]):
+                more, state = self._fitted(state, last, end)
+            else:
+                more, state = self._encode_each(state, _pyramids(last, end, end - last))
+        return [*coded, *more], replace(state, waiting=(), key_waits=False)
+
+    def _fitted(self, state: EncoderState, last: int, end: int) -> tuple[list[CodedFrame], EncoderState]:
+        """Code the frames after one that is coded in groups as long as suits them.
+
+        The mean of logarithms of errors stands for the error, as clips are judged by the mean of decibels.
+        """
+        if state.alike:
+            coded, state = self._encode_each(state, _pyramids(last, end, state.length))
+            return coded, replace(state, alike=state.alike - 1)
+        best, least, unit, count = None, math.inf, 0.0, end - last
+        wished = sum(frame.wish.quality for frame in state.waiting[-count:]) // count
+        weight = LUMA * self._weight(min(max(state.quality + wished, 0), QUALITY_STEPS))
+        for length in GROUP_LENGTHS:
+            if best is not None and length >= count:
+                continue
+            coded, after = self._encode_each(state, _pyramids(last, end, length))
+            bits, level = after.bits - state.bits, (after.levels - state.levels) / count
+            unit = unit or weight * math.exp(level) * math.prod(state.size) * count
+            if bits + unit * level >= least:
+                break
+            best, least = (coded, replace(after, length=length, alike=GROUPS_ALIKE)), bits + unit * level
+        assert best is not None
+        return best
+
+    def _encode_each(self, state: EncoderState, turns: Sequence[_Turn]) -> tuple[list[CodedFrame], EncoderState]:
+        """Code frames that wait, one after the other."""
+        coded, first = [], state.number - len(state.waiting)
+        for turn in turns:
+            frame = state.waiting[turn.index - first]
+            packet, state = self._encode_one(frame, state, turn.index, turn.kind, turn.references, turn.bonus)
+            coded.append(packet)
+        return coded, state
 
     def _encode_one(
         self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
@@ -327,7 +367,8 @@ class Video(VideoNetwork, ClipCodec):
         seen = tuple(k.number for k in used)
         packet = CodedFrame(number, best.stream, frame.pts, frame.duration, kind, not used, seen)
         last = (best.bits, quality) if picture else state.picture
-        return packet, replace(state, memory=best.memory, picture=last)
+        bits, levels = state.bits + best.bits, state.levels + best.level
+        return packet, replace(state, memory=best.memory, picture=last, bits=bits, levels=levels)
 
     def _written(
         self, frame: Frame, state: EncoderState, index: int, used: Sequence[Known], quality: int, *, as_picture: bool
@@ -341,9 +382,13 @@ class Video(VideoNetwork, ClipCodec):
         )
         (stream,) = encoder.finish()
         decoded, bits = _cut(planes, state.size, 0, 0), 8 * len(stream.data)
-        error = weighted_error(_planes(frame), _planes(decoded))
-        weight = 255**2 * float(self.rate_weight(torch.tensor([quality])))
-        return Written(stream, memory, bits, weight * float(error) * math.prod(state.size) + bits)
+        whole, shown = _planes(frame), _planes(decoded)
+        cost = self._weight(quality) * float(weighted_error(whole, shown)) * math.prod(state.size) + bits
+        return Written(stream, memory, bits, cost, error_level(whole, shown))
+
+    def _weight(self, quality: int) -> float:
+        """λ·255²."""
+        return 255**2 * float(self.rate_weight(torch.tensor([quality])))
 
     # Decoding
 
@@ -467,7 +512,7 @@ class Video(VideoNetwork, ClipCodec):
         if not bool(without_motion(motion).any()):
             inner = _spending(coder, counts)
             return self.code_frame(inner, x, motion, references, distances, quality, cells).reference
-        weight = 255**2 * float(self.rate_weight(quality))
+        weight = self._weight(int(quality))
 
         def written(encoder: StreamEncoder, kept: Tensor | None) -> tuple[Coded, Still]:
             bits = BlockBits(encoder, grid)
@@ -502,6 +547,18 @@ class Video(VideoNetwork, ClipCodec):
         filters = pictures.code_filters(coder.pictures, rgb, latents, quality)
         decoded = to_codes(rgb_to_planes(pictures.synthesise(latents, quality, filters).float()))
         return self.first_reference(decoded, quality)
+
+
+def _pyramids(last: int, end: int, length: int) -> list[_Turn]:
+    """The frames after `last` up to `end` in groups of this length, the last one of what is left."""
+    turns = []
+    while last < end:
+        anchor = min(last + length, end)
+        turns.append(_Turn(anchor, P, (last,), 0))
+        between = _between(last, anchor, 1)
+        turns += [_Turn(index, B, references, -LEVEL_STEP * level) for index, references, level in between]
+        last = anchor
+    return turns
 
 
 def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int], int]]:

@@ -222,6 +222,17 @@ def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
     return LUMA * y + CHROMA * (u + v)
 
 
+def error_level(x: Planes, x_hat: Planes) -> float:
+    """The mean of the logarithms of the planes' mean squared errors, 6:1:1, of a batch of one."""
+    errors = [float((a - b).square().mean()) for a, b in zip(x.each(), x_hat.each(), strict=True)]
+    y, u, v = (math.log(max(error, ERROR_MIN)) for error in errors)
+    return (6 * y + u + v) / 8
+
+
+ERROR_MIN = 1e-7
+"""Squared errors below it are all the same: 70 dB."""
+
+
 @dataclass(frozen=True)
 class Coded:
     """What is left of a coded frame.

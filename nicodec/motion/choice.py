@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nicodec.entropy.priors import ScaleMixture
-from nicodec.motion.compensation import place_of, within_reach_of
-from nicodec.motion.field import BLOCK, CELL, REACH, UNIT, cells_of
+from nicodec.motion.compensation import place_of, runs_at
+from nicodec.motion.field import BLOCK, REACH, UNIT, cells_of
 from nicodec.motion.search import Found
 from nicodec.motion.vectors import Place
 
@@ -60,7 +60,8 @@ class LeastCostChoice:
         search = self._found.searches[number]
         shape = (len(vectors), self._rows, BLOCK, self._columns, BLOCK)
         at = (slice(None), place.row, slice(None), place.column)
-        places, wanted = (t.view(shape)[at] for t in (search.places, search.current))  # (N, B, 16, 16)
+        places = search.places.view(*shape[:-1], 2)[at][..., 0]  # (N, B, 16)
+        wanted = search.current.view(shape)[at]  # (N, B, 16, 16)
         halves = torch.ones_like(vectors[:, 0, 0], dtype=torch.float32)
         if self._targets:
             both = self._weight[:, place.row, place.column] == 1
@@ -73,7 +74,7 @@ class LeastCostChoice:
         steps = place_of(torch.stack([row, column], 1), search.source.values.shape)
         found = []
         for k in range(vectors.shape[1]):
-            moved = search.source.values.take(places + steps[:, k].T[:, :, None, None])
+            moved = runs_at(search.source, places + steps[:, k].T[:, :, None], BLOCK)
             found.append((moved - wanted).abs_().sum((2, 3)).T * halves)
         return torch.stack(found, 1)
 
@@ -99,9 +100,8 @@ class LeastCostChoice:
                 halves = torch.where(mask, 0.5, 1.0)
             differences = []
             for k in range(tried.shape[2]):
-                steps = place_of(within_reach_of(tried[:, number, k], CELL), search.source.values.shape)
-                moved = search.source.values.take(search.places + steps[:, :, None, :, None])
-                differences.append((moved - wanted).abs_().sum((2, 4)) * halves)
+                moved = search.predicted(tried[:, number, k])
+                differences.append((moved - wanted).abs_().sum(2).sum(-1) * halves)
             costs = torch.stack(differences, 1) + price[:, None] * bits[:, number]
             least, mode = costs.min(1)
             whole = _over_blocks(differences[0]) + self._price * split_bits[:, number, 0]

@@ -1,8 +1,8 @@
-"""The encoder's search for motion: a start by dense optical flow, then blocks by difference and rate.
+"""The encoder's search for motion: it starts by dense optical flow and small pictures, then goes on by blocks.
 
-All blocks of all pictures of a batch are tried at once, candidate by candidate. A vector costs what it differs from
-the nearest of its neighbours', about as its coding will (vectors.py).
-Sources: DIS flow, Kroeger et al. 2016; predictive zonal search, Tourapis 2002.
+All blocks of all pictures of a batch are tried at once, with several candidates each. Difference and rate decide: a
+vector costs what it differs from the nearest of its neighbours', about as its coding will (vectors.py).
+Sources: DIS flow, Kroeger et al. 2016; predictive zonal search, Tourapis 2002; hierarchical search, Bierling 1988.
 """
 
 from __future__ import annotations
@@ -17,14 +17,24 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nicodec.motion.compensation import Phases, pixel_places, place_of, within_reach_of
-from nicodec.motion.field import BLOCK, CELL, UNIT, VECTOR_MAX, Motion, cells_of
+from nicodec.motion.compensation import Phases, place_of, run_places, runs_at, within_reach_of
+from nicodec.motion.field import BLOCK, CELL, REACH, UNIT, VECTOR_MAX, Motion, cells_of, within_reach
 
 SAME_BITS, NEW_BITS, SPLIT_BITS = 0.7, 4.0, 2.0
 """About what it costs to take a neighbour's vector, to tell a new one beside its difference, and to split a block."""
 
 AROUND = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 CROSS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
+
+BLOCK_STEPS = (2 * UNIT, UNIT, UNIT // 2, UNIT // 4)
+"""By so much the vectors of blocks are changed, one size after the other."""
+
+BEGINNINGS = 2
+"""So often it is chosen what to begin from, each time beside what the neighbours have chosen."""
+
+SMALLER, SHIFTS, SHIFT_PRICE = 4, 12, 5e-4
+"""Small pictures are smaller so many times; by so many of their pixels they are shifted; and what a pixel of a shift
+counts as a mean absolute difference, 0..1: where nothing tells shifts apart, the least is taken."""
 
 
 def price_of(rate_weight: Tensor) -> Tensor:
@@ -35,12 +45,11 @@ def price_of(rate_weight: Tensor) -> Tensor:
     return rate_weight.rsqrt()[:, None, None] / 255
 
 
-def flow_of_codes(current: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _flow_of_codes(current: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Dense flow from one picture (H, W) to another: (H, W, 2) in pixels, columns first."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    return search.calc(current, reference, np.zeros((*current.shape, 2), dtype=np.float32)).astype(
-        np.float32, copy=False
-    )
+    start = np.zeros((*current.shape, 2), dtype=np.float32)
+    return search.calc(current, reference, start).astype(np.float32, copy=False)
 
 
 def flow(current: Tensor, reference: Tensor) -> Tensor:
@@ -50,12 +59,43 @@ def flow(current: Tensor, reference: Tensor) -> Tensor:
         found: NDArray[np.uint8] = (plane[:, 0].detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return found
 
-    flows = [flow_of_codes(*pair)[..., ::-1] for pair in zip(codes(current), codes(reference), strict=True)]
+    flows = [_flow_of_codes(*pair)[..., ::-1] for pair in zip(codes(current), codes(reference), strict=True)]
     return torch.from_numpy(np.stack(flows).copy()).permute(0, 3, 1, 2).to(current.device)
 
 
+def at_a_quarter(current: Tensor, reference: Tensor) -> Tensor:
+    """Vectors of blocks, (B, 2, H/16, W/16), by all shifts of a picture at a quarter of its size.
+
+    Each block is taken together with those around it: alone it may look like what is far away, and what is predicted
+    from that is not worth the vectors.
+
+    Args:
+        current: (B, 1, H, W), sides multiples of 16.
+        reference: likewise.
+
+    """
+    small = F.avg_pool2d(current, SMALLER)
+    wide = F.pad(F.avg_pool2d(reference, SMALLER), (SHIFTS,) * 4, mode="replicate")
+    height, width = small.shape[2:]
+    count = 2 * SHIFTS + 1
+    shift = torch.arange(count, device=current.device) - SHIFTS
+    best = cost = None
+    for row in range(count):
+        shifted = wide[:, 0, row : row + height].unfold(2, width, 1).movedim(2, 1)  # (B, count, H/4, W/4)
+        difference = F.avg_pool2d((shifted - small).abs_(), BLOCK // SMALLER)
+        difference = difference + SHIFT_PRICE * (abs(row - SHIFTS) + shift.abs())[:, None, None]
+        least, column = F.avg_pool2d(difference, 3, 1, 1, count_include_pad=False).min(1)
+        vectors = torch.stack([torch.full_like(column, row - SHIFTS), column - SHIFTS], 1) * (SMALLER * UNIT)
+        best, cost = (vectors, least) if best is None or cost is None else _better(best, cost, vectors, least)
+    assert best is not None
+    return best
+
+
 class Search:
-    """Looks for one reference's vectors of a batch of pictures."""
+    """Looks for one reference's vectors of a batch of pictures.
+
+    Candidates are tried together: (K, B, 2, rows, columns), rows and columns of blocks or of cells.
+    """
 
     def __init__(self, current: Tensor, reference: Phases, price: Tensor) -> None:
         """Begin.
@@ -69,39 +109,53 @@ class Search:
         batch, _, height, width = current.shape
         self.rows, self.columns = height // CELL, width // CELL
         self.source, self.price = reference, price
-        shape = (batch, self.rows, CELL, self.columns, CELL)
-        self.places = pixel_places(reference, height, width).view(shape)
-        self.current = current.reshape(shape)
+        self.places = run_places(reference, height, width, CELL).view(batch, self.rows, CELL, self.columns)
+        self.current = current.reshape(batch, self.rows, CELL, self.columns, CELL)
 
     def predicted(self, cells: Tensor) -> Tensor:
-        """What vectors (B, 2, H/8, W/8) give without overlap: (B, H/8, 8, W/8, 8)."""
-        steps = place_of(within_reach_of(cells, CELL), self.source.values.shape)
-        return self.source.values.take(self.places + steps[:, :, None, :, None])
+        """What vectors (..., B, 2, H/8, W/8) give without overlap: (..., B, H/8, 8, W/8, 8)."""
+        steps = place_of(within_reach_of(cells.flatten(0, -4), CELL), self.source.values.shape)
+        return runs_at(self.source, self.places + steps.view(*cells.shape[:-3], self.rows, 1, self.columns), CELL)
 
     def differences(self, cells: Tensor) -> Tensor:
-        """Sums of absolute differences of cells, (B, H/8, W/8), that vectors (B, 2, H/8, W/8) give."""
-        return (self.predicted(cells) - self.current).abs_().sum((2, 4))
+        """Sums of absolute differences of cells, (..., B, H/8, W/8), that vectors (..., B, 2, H/8, W/8) give."""
+        return _sums(self.predicted(cells) - self.current)
 
-    def blocks(self, candidates: Sequence[Tensor]) -> Tensor:
-        """Find a vector for each block, (B, 2, H/16, W/16), from candidates of that shape on."""
-        best, cost = candidates[0], None
-        for candidate in candidates:
-            own = _over_blocks(self.differences(cells_of(candidate))) + self.price * SAME_BITS
-            best, cost = (candidate, own) if cost is None else _better(best, cost, candidate, own)
-        others = list(candidates[2:])
-        for size, steps in ((UNIT, CROSS), (UNIT // 2, AROUND), (UNIT // 4, AROUND)):
-            near = [*_neighbours(best), *others]
-            cost = self._cost(best, near)
-            for candidate in near[:4]:
-                best, cost = _better(best, cost, candidate, self._cost(candidate, near))
-            middle = best
-            for row, column in steps:
-                moved = _moved(middle, size * row, size * column)
-                best, cost = _better(best, cost, moved, self._cost(moved, near))
+    def of_blocks(self, vectors: Tensor, *, thin: bool) -> Tensor:
+        """The same of blocks, (K, B, H/16, W/16), of vectors (K, B, 2, H/16, W/16); `thin`: by half of the rows."""
+        count, batch, _, rows, columns = vectors.shape
+        every = 2 if thin else 1
+        places = self.places.view(batch, rows, BLOCK, columns, 2)[:, :, ::every, :, 0]
+        current = self.current.view(batch, rows, BLOCK, columns, BLOCK)[:, :, ::every]
+        steps = place_of(within_reach(vectors.flatten(0, 1), BLOCK, REACH), self.source.values.shape)
+        found = runs_at(self.source, places + steps.view(count, batch, rows, 1, columns), BLOCK)
+        return every * _sums(found - current)
+
+    def blocks(self, candidates: Sequence[Tensor], rough: Tensor, known: Sequence[Tensor]) -> Tensor:
+        """Find a vector for each block, (B, 2, H/16, W/16).
+
+        Args:
+            candidates: vectors of that shape to begin from.
+            rough: further ones, off by some pixels.
+            known: further ones, which cost as little as a neighbour's.
+
+        """
+        tried = torch.stack([*candidates, self._nearest(_around(rough, BLOCK_STEPS[0])), *known])
+        best = self._nearest(tried)
+        for _ in range(BEGINNINGS):
+            near = torch.stack([*_neighbours(best), *known])
+            best = self._better_block(torch.cat([tried, near]), near, thin=True)
+        for size in BLOCK_STEPS:
+            near, thin = torch.stack([*_neighbours(best), *known]), size >= UNIT
+            best = self._better_block(torch.cat([best[None], near]), near, thin=thin)
+            best = self._better_block(_around(best, size), near, thin=thin)
         return best
 
-    def _cost(self, vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
-        return _over_blocks(self.differences(cells_of(vectors))) + self.price * bits_beside(vectors, near)
+    def _nearest(self, tried: Tensor) -> Tensor:
+        return _least(tried, self.of_blocks(tried, thin=True))
+
+    def _better_block(self, tried: Tensor, near: Tensor, *, thin: bool) -> Tensor:
+        return _least(tried, self.of_blocks(tried, thin=thin) + self.price * bits_beside(tried, near))
 
     def cells(self, blocks: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Find vectors of cells, of blocks (B, 2, H/16, W/16) and of further vectors (B, 2, H/8, W/8) to try.
@@ -110,28 +164,39 @@ class Search:
             The best vectors of cells (B, 2, H/8, W/8), and which blocks should be split, (B, H/16, W/16).
 
         """
-        whole = cells_of(blocks)
+        near = torch.stack([cells_of(blocks), *_across(blocks)])
         price = self.price if self.price.shape[1] == 1 else cells_of(self.price)
-        near = [whole, *_across(blocks)]
-        best, together = whole, self.differences(whole)
-        cost = together + price * SAME_BITS
-        for candidate in (*near[1:], start):
-            own = self.differences(candidate) + price * bits_beside(candidate, near)
-            best, cost = _better(best, cost, candidate, own)
+        tried = torch.cat([near, start[None]])
         for size in (UNIT // 2, UNIT // 4):
-            middle = best
-            for row, column in CROSS if size > 1 else AROUND:
-                moved = _moved(middle, size * row, size * column)
-                own = self.differences(moved) + price * bits_beside(moved, near)
-                best, cost = _better(best, cost, moved, own)
-        split = _over_blocks(cost) + self.price * SPLIT_BITS < _over_blocks(together)
-        return best, split
+            costs = self.differences(tried) + price * bits_beside(tried, near)
+            tried = _around(_least(tried, costs), size)
+        costs = self.differences(tried) + price * bits_beside(tried, near)
+        whole = self.of_blocks(blocks[None], thin=False)[0]
+        split = _over_blocks(costs.amin(0)) + self.price * SPLIT_BITS < whole
+        return _least(tried, costs), split
 
 
-def bits_beside(vectors: Tensor, near: Sequence[Tensor]) -> Tensor:
-    """About what vectors (B, 2, rows, columns) cost beside others of that shape: (B, rows, columns)."""
-    least = torch.stack([torch.log2(1 + (vectors - other).abs().float()).sum(1) for other in near]).amin(0)
-    return torch.where(least == 0, SAME_BITS, NEW_BITS + 2 * least)
+def bits_beside(vectors: Tensor, near: Tensor) -> Tensor:
+    """About what vectors (K, B, 2, rows, columns) cost beside M others of that shape: (K, B, rows, columns)."""
+    apart = torch.log2(1 + (vectors[:, None] - near).abs().float()).sum(3).amin(1)
+    return torch.where(apart == 0, SAME_BITS, NEW_BITS + 2 * apart)
+
+
+def _sums(differences: Tensor) -> Tensor:
+    """Of absolute values, (..., rows, columns), of (..., rows, n, columns, n); the argument is changed."""
+    return differences.abs_().sum(-3).sum(-1)
+
+
+def _least(tried: Tensor, costs: Tensor) -> Tensor:
+    """Of candidates (K, B, 2, rows, columns) those of least cost (K, B, rows, columns): (B, 2, rows, columns)."""
+    place = costs.argmin(0)[None, :, None].expand(1, -1, 2, -1, -1)
+    return tried.gather(0, place)[0]
+
+
+def _around(vectors: Tensor, size: int) -> Tensor:
+    """Vectors (B, 2, rows, columns) and their eight neighbours so many units away: (9, B, 2, rows, columns)."""
+    steps = torch.tensor([(0, 0), *AROUND], device=vectors.device) * size
+    return (vectors + steps[:, None, :, None, None]).clamp(-VECTOR_MAX, VECTOR_MAX)
 
 
 def _better(best: Tensor, cost: Tensor, other: Tensor, its_cost: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,12 +205,8 @@ def _better(best: Tensor, cost: Tensor, other: Tensor, its_cost: Tensor) -> tupl
 
 
 def _over_blocks(cells: Tensor) -> Tensor:
-    return cells[:, ::2, ::2] + cells[:, 1::2, ::2] + cells[:, ::2, 1::2] + cells[:, 1::2, 1::2]
-
-
-def _moved(vectors: Tensor, rows: int, columns: int) -> Tensor:
-    step = torch.tensor([rows, columns], device=vectors.device)[:, None, None]
-    return (vectors + step).clamp(-VECTOR_MAX, VECTOR_MAX)
+    rows = cells[..., ::2, :] + cells[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
 
 
 def _shifted(vectors: Tensor, rows: int, columns: int) -> Tensor:
@@ -227,8 +288,8 @@ def find_motion(
         search = Search(current, reference, price)
         dense = flow(current, plane)
         start = _in_units(dense, BLOCK)
-        further = [] if continued is None else [continued[:, number]]
-        blocks = search.blocks([torch.zeros_like(start), start, *further])
+        known = [] if continued is None else [continued[:, number]]
+        blocks = search.blocks([torch.zeros_like(start), start], at_a_quarter(current, plane), known)
         cells, split = search.cells(blocks, _in_units(dense, CELL))
         found.blocks.append(blocks)
         found.cells.append(cells)
@@ -242,10 +303,10 @@ def find_motion(
     costs = []
     for share, rate in ((0, rates[1]), (1, rates[0] + rates[1]), (2, rates[0])):
         mixed = predicted[1] + (predicted[0] - predicted[1]) * (share / 2)
-        costs.append(_over_blocks((mixed - wanted).abs_().sum((2, 4))) + price * rate)
+        costs.append(_over_blocks(_sums(mixed - wanted)) + price * rate)
     return replace(found, costs=torch.stack(costs, 1))
 
 
 def _rate_of(blocks: Tensor, split: Tensor) -> Tensor:
     """About what the vectors of each block cost, (B, H/16, W/16)."""
-    return bits_beside(blocks, _neighbours(blocks)) + 12 * split
+    return bits_beside(blocks[None], torch.stack(_neighbours(blocks)))[0] + 12 * split

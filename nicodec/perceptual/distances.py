@@ -31,26 +31,34 @@ def feature_distance(network: FeatureNetwork, x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([(_unit(a) - _unit(b)).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
 
 
-FINE_SIDE, FLAT = 8, 2 / 255
-"""Side of the squares in which fine detail is weighed, and the deviation of detail up to which they count as flat."""
+DETAIL_SCALES, DETAIL_SIDE, FLAT = 3, 8, 2 / 255
+"""Sizes at which detail is weighed, each half of the one before: periods of 2 to 16 pixels; the side of the squares
+in which that is done; and the deviation of detail up to which squares count as flat."""
 
 
 def added_detail(x: Tensor, y: Tensor) -> Tensor:
-    """How much more fine detail y has than x where x is flat, (B,), in codes of 255; 0 where there is none.
+    """How much more detail y has than x where x is flat, (B,), in codes of 255; 0 where there is none.
 
     The deviation from a low pass of 3x3, root mean square over squares of 8 pixels: what y has more than x, weighted
-    by FLAT² / (FLAT² + that of x squared).
+    by FLAT² / (FLAT² + that of x squared); the sum of three sizes.
 
     Args:
-        x: (B, C, H, W) in [0, 1], sides 10 or more.
+        x: (B, C, H, W) in [0, 1], sides 40 or more.
         y: likewise.
 
     """
-    before, after = (
-        F.avg_pool2d(_detail(each).square().mean(1, keepdim=True), FINE_SIDE, FINE_SIDE // 2) for each in (x, y)
-    )
-    more = F.relu((after + 1e-8).sqrt() - (before + 1e-8).sqrt())
-    return 255 * (more * FLAT**2 / (FLAT**2 + before)).mean((1, 2, 3))
+    total = x.new_zeros(len(x))
+    for scale in range(DETAIL_SCALES):
+        if scale:
+            x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+        before, after = (_local_square(_detail(each)) for each in (x, y))
+        more = F.relu((after + 1e-8).sqrt() - (before + 1e-8).sqrt())
+        total = total + 255 * (more * FLAT**2 / (FLAT**2 + before)).mean((1, 2, 3))
+    return total
+
+
+def _local_square(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x.square().mean(1, keepdim=True), DETAIL_SIDE, DETAIL_SIDE // 2)
 
 
 def _detail(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import nicodec
 from nicodec.codecs import video as module
 from nicodec.codecs.clip import CodedFrame, Frame, Wish
-from nicodec.codecs.video import Video, VideoOptions
+from nicodec.codecs.video import EncoderState, Video, VideoOptions
 from nicodec.codecs.video_network import (
     Planes,
     from_grid,
@@ -122,22 +122,26 @@ def test_a_frame_that_nothing_predicts_is_a_picture(codec: Video, monkeypatch: p
     assert not all(found)
 
 
-def test_groups_are_fitted_unless_their_length_is_given(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    coded: list[int] = []
 
-    def halves(frames: list[object]) -> list[int]:
-        seen.append(len(frames))
-        count = len(frames) - 1
-        return [count // 2, count - count // 2] if count > 1 else [count]
+    class Dear(Video):
+        def _encode_one(self, frame: Frame, state: EncoderState, index: int, *rest: object) -> object:  # type: ignore[override]
+            coded.append(index)
+            packet, state = codec._encode_one(frame, state, index, *rest)  # type: ignore[arg-type]
+            return packet, dataclasses.replace(state, bits=state.bits + 10**6 * (packet.type == 2 and index < 9))
 
-    monkeypatch.setattr(module, "group_lengths", halves)
-    packets = check(codec, moving_clip(12, 64, 64))
-    assert [p.pts // 40 for p in packets] == [0, 4, 2, 1, 3, 8, 6, 5, 7, 9, 11, 10]
-    assert [p.type for p in packets] == [0, 1, 2, 2, 2, 1, 2, 2, 2, 1, 1, 2]
-    assert seen == [9, 4]  # each with the anchor before
-    check(codec, moving_clip(4, 64, 64), gop=3)
-    check(codec, moving_clip(3, 64, 64), low_delay=True)
-    assert seen == [9, 4]
+    monkeypatch.setattr(module, "GROUPS_ALIKE", 1)
+    packets = encoded(Dear(codec.config), moving_clip(36, 64, 64), intra_period=27)
+    assert [p.pts // 40 for p in packets][:9] == [0, 2, 1, 4, 3, 6, 5, 8, 7]  # B-frames cost much at first
+    assert coded[1:9] == [8, 4, 2, 1, 3, 6, 5, 7]
+    assert coded[9:17] == [4, 2, 1, 3, 8, 6, 5, 7]
+    assert coded[17:25] == [2, 1, 4, 3, 6, 5, 8, 7]
+    assert coded[25:33] == [10, 9, 12, 11, 14, 13, 16, 15]
+    assert [p.number for p in packets if p.is_key] == [0, 27]
+    assert coded.count(24) > 1  # tried again
+    assert coded.count(35) > 1  # and after a key frame
+    assert len(check(codec, moving_clip(4, 64, 64), gop=3)) == 4
 
 
 def test_groups_end_where_a_control_wishes(codec: Video) -> None:

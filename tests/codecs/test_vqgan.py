@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from nicodec.areas.plain import LOSSLESS, PlainAreas
 from nicodec.codecs.codes import WORTH, CodesCodec, Mode
 from nicodec.codecs.codes_network import CodesConfig
 from nicodec.codecs.vqgan import Vqgan
 from nicodec.entropy.coder import Coder, PictureReader, PictureWriter
 from nicodec.entropy.priors import Prior
-from nicodec.errors import SymbolMismatchError
+from nicodec.errors import CorruptError, SymbolMismatchError
 
 from ..conftest import smooth_picture, without_onednn
 
@@ -190,9 +192,32 @@ def test_each_level_is_coded_in_the_way_that_is_smallest(codec: Vqgan) -> None:
     indices = codec.network.indices(codec.network.analyse(x, torch.tensor([quality])), quality)
     for mode in Mode:
         writer = PictureWriter()
+        PlainAreas.code(writer, PlainAreas.none(size), size)
         codec.code_indices(writer, indices, size, quality, [mode] * len(indices))
         worth = WORTH[mode] * sum(each.numel() for each in indices)  # one that is quicker may be taken
         assert 8 * len(stream.data) <= 8 * len(writer.finish().data) + worth + 32
+
+
+def test_a_drawing_of_few_colours_is_without_loss(codec: Vqgan) -> None:
+    bars = torch.tensor([[0.0, 1, 1, 0], [1, 1, 0, 0], [0, 1, 0, 1]]).repeat_interleave(64, 1)  # four of 64 columns
+    x, quality = bars[None, :, None].expand(1, 3, 192, 256).contiguous(), torch.tensor([200])
+    streams = codec.encode(x, quality, codec.Options())
+    assert torch.equal(codec.decode(streams, (192, 256), quality), x)
+    assert len(streams[0][0].data) < 60
+    repaired, lost = codec.repair(list(streams[0]), (192, 256), 200)
+    assert torch.equal(repaired, x)
+    assert lost == 0
+    pieces = codec.encode(x, quality, codec.Options(packets=3))  # they decode by themselves, so they have codes
+    assert not torch.equal(codec.decode(pieces, (192, 256), quality), x)
+
+
+def test_areas_without_loss_beside_codes_are_refused(codec: Vqgan) -> None:
+    size, mode = (128, 128), torch.zeros(2, 2, dtype=torch.int64)
+    mode[0, 0] = LOSSLESS
+    writer = PictureWriter()
+    PlainAreas.code(writer, PlainAreas.of(mode, np.zeros((*size, 3), dtype=np.uint8)), size)
+    with pytest.raises(CorruptError, match="no writer"):
+        codec.decode([(writer.finish(),)], size, torch.tensor([0]))
 
 
 def test_codebooks_of_whole_groups() -> None:

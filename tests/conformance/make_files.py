@@ -50,6 +50,11 @@ CASES: dict[str, dict[str, tuple[np.ndarray, float, dict[str, Any]]]] = {
         "vqgan-q0": (smooth_picture(120, 200, 1), 0, {}),
         "vqgan-q30": (smooth_picture(140, 76, 2), 30, {}),
         "vqgan-q100": (smooth_picture(130, 170, 3), 100, {}),
+        "vqgan-drawing": (
+            np.eye(8, dtype=np.uint8).repeat(12, 0).repeat(12, 1)[..., None] * np.uint8([200, 90, 30]),
+            60,
+            {},
+        ),
         "vqgan-packets": (smooth_picture(120, 200, 1), 60, {"packets": 4}),
     },
     "mcquic": {

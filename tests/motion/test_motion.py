@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nicodec.entropy.coder import RateEstimator, StreamDecoder, StreamEncoder
 from nicodec.exact.module import ExactModule
 from nicodec.motion.choice import LeastCostChoice
-from nicodec.motion.compensation import compensate, moved_smoothly, phases
+from nicodec.motion.compensation import Phases, compensate, moved_smoothly, phases, runs_at
 from nicodec.motion.field import VECTOR_MAX, Motion, cells_of, moved_to_nearest
 from nicodec.motion.search import find_motion, price_of
 from nicodec.motion.vectors import VectorCoder, continued_from, places
@@ -175,3 +175,27 @@ def test_motion_goes_on_at_the_same_speed(a: int, d: int, w: int) -> None:
 def test_cells_and_blocks() -> None:
     blocks = torch.arange(6).view(1, 1, 2, 3)
     assert torch.equal(cells_of(blocks)[..., ::2, ::2], blocks)
+
+
+@pytest.mark.parametrize("shift", [(0, 44), (-37, 20)])
+def test_far_motion_is_found(shift: tuple[int, int]) -> None:
+    torch.manual_seed(3)
+    wide = torch.nn.functional.avg_pool2d(torch.rand(1, 1, 256, 320), 5, 1, 2)
+    wide = (wide - 0.5) * 3 + 0.5
+    row, column = shift
+    before = wide[..., 48:208, 48:240].contiguous()
+    now = wide[..., 48 + row : 208 + row, 48 + column : 240 + column].contiguous()
+    price = price_of(torch.tensor([0.02]))
+    found = find_motion(now, [(before, phases(before, 24))], price).motion().of(0)
+    inside = found[:, :, 5:-5, 7:-7]  # elsewhere it leads out of the picture
+    right = (inside == 4 * torch.tensor(shift)[:, None, None]).all(1)
+    assert float(right.float().mean()) > 0.95
+
+
+def test_pixels_in_runs_have_the_gradient_of_pixels() -> None:
+    torch.manual_seed(0)
+    values = torch.rand(1, 16, 12, 14, dtype=torch.float64, requires_grad=True)
+    places = torch.randint(16 * 12 * 14 - 4, (5, 3))
+    found = runs_at(Phases(values, 2), places, 4)
+    assert torch.equal(found, values.flatten()[places[..., None] + torch.arange(4)])
+    assert torch.autograd.gradcheck(lambda v: runs_at(Phases(v, 2), places, 4), (values,))
