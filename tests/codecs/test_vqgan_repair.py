@@ -67,8 +67,8 @@ def test_what_is_lost_is_filled_in_and_what_is_there_stays(codec: Vqgan) -> None
     left = [None if number in (2, 6) else piece for number, piece in enumerate(pieces)]
     repaired, share = codec.repair(left, size, 150)
     assert 0.15 < share < 0.35
-    indices, known = codec._read(left, size, 150)
-    (complete, _) = codec._read(pieces, size, 150)
+    indices, known, _ = codec._read(left, size, 150)
+    complete, _, _ = codec._read(pieces, size, 150)
     assert all(torch.equal(a[k], b[k]) for a, b, k in zip(indices, complete, known, strict=True))
     assert torch.isfinite(repaired).all()
     torch.testing.assert_close(repaired, codec.repair(left, size, 150)[0])
