@@ -1,4 +1,4 @@
-"""Pictures at 0.003 to 0.2 bits a pixel: codes of codebooks, which a decoder makes a picture of.
+"""Pictures at 0.003 to 0.19 bits a pixel: codes of codebooks, which a decoder makes a picture of.
 
 Order of the stream: whether the picture is without loss (`areas.plain`), as drawings of few colours are where that
 takes hardly more than their codes, and then nothing else; for each level, coarse to fine, how its indices are coded
