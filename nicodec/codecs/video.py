@@ -180,6 +180,11 @@ class EncoderState:
     since_key: int = 0
     seen: tuple[Tensor, float] | None = None
 
+    @property
+    def first(self) -> int:
+        """In the order of time, the first frame that waits."""
+        return self.number - len(self.waiting)
+
 
 @dataclass(frozen=True)
 class Written:
@@ -203,7 +208,15 @@ class Written:
 
 @dataclass(frozen=True)
 class _Turn:
-    """A frame that is next to be coded; it and its references are given by their index in the order of time."""
+    """A frame that is next to be coded; it and its references are given by their index in the order of time.
+
+    Attributes:
+        index: of the frame.
+        kind: KEY, P or B.
+        references: of it.
+        bonus: half steps by which it is finer than the clip.
+
+    """
 
     index: int
     kind: int
@@ -301,12 +314,10 @@ class Video(VideoNetwork, ClipCodec):
         coded: list[CodedFrame] = []
         if not state.waiting:
             return coded, state
-        frames, options = state.waiting, state.options
-        first = state.memory.frames  # index of the first that waits: all before are coded
-        last, end = first - 1, first + len(frames) - 1
+        options, last, end = state.options, state.first - 1, state.number - 1
         if state.key_waits:
-            last, bonus = first, LOW_DELAY_BONUS if options.low_delay else KEY_BONUS
-            coded, state = self._encode_each(state, [_Turn(first, KEY, (), bonus)])
+            last, bonus = state.first, LOW_DELAY_BONUS if options.low_delay else KEY_BONUS
+            coded, state = self._encode_each(state, [_Turn(last, KEY, (), bonus)])
         more: list[CodedFrame] = []
         if options.low_delay and last < end:
             place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
@@ -314,7 +325,7 @@ class Video(VideoNetwork, ClipCodec):
             references = (last,) if fine == last else (last, fine)
             more, state = self._encode_each(state, [_Turn(end, P, references, LOW_DELAY_STEPS[place])])
         elif last < end:
-            if options.is_fitted and all(frame.wish.ends_group is None for frame in frames[last - end :]):
+            if options.is_fitted and all(frame.wish.ends_group is None for frame in state.waiting[last - end :]):
                 more, state = self._fitted(state, last, end)
             else:
                 more, state = self._encode_each(state, _pyramids(last, end, end - last))
@@ -345,19 +356,17 @@ class Video(VideoNetwork, ClipCodec):
 
     def _encode_each(self, state: EncoderState, turns: Sequence[_Turn]) -> tuple[list[CodedFrame], EncoderState]:
         """Code frames that wait, one after the other."""
-        coded, first = [], state.number - len(state.waiting)
+        coded = []
         for turn in turns:
-            frame = state.waiting[turn.index - first]
-            packet, state = self._encode_one(frame, state, turn.index, turn.kind, turn.references, turn.bonus)
+            packet, state = self._encode_one(state, turn)
             coded.append(packet)
         return coded, state
 
-    def _encode_one(
-        self, frame: Frame, state: EncoderState, index: int, kind: int, references: tuple[int, ...], bonus: int
-    ) -> tuple[CodedFrame, EncoderState]:
-        """Code a frame from references, given by their index in the order of time."""
-        quality = min(max(state.quality + bonus + frame.wish.quality, 0), QUALITY_STEPS)
-        used = [next(k for k in state.memory.known if k.index == number) for number in references]
+    def _encode_one(self, state: EncoderState, turn: _Turn) -> tuple[CodedFrame, EncoderState]:
+        """Code a frame that waits."""
+        frame, index = state.waiting[turn.index - state.first], turn.index
+        quality = min(max(state.quality + turn.bonus + frame.wish.quality, 0), QUALITY_STEPS)
+        used = [next(k for k in state.memory.known if k.index == number) for number in turn.references]
         best, picture = self._written(frame, state, index, used, quality, as_picture=not used), not used
         if used and _is_hard(best.bits, quality, state.picture):
             other = self._written(frame, state, index, used, quality, as_picture=True)
@@ -365,7 +374,7 @@ class Video(VideoNetwork, ClipCodec):
                 best, picture = other, True
         number = state.memory.frames
         seen = tuple(k.number for k in used)
-        packet = CodedFrame(number, best.stream, frame.pts, frame.duration, kind, not used, seen)
+        packet = CodedFrame(number, best.stream, frame.pts, frame.duration, turn.kind, not used, seen)
         last = (best.bits, quality) if picture else state.picture
         bits, levels = state.bits + best.bits, state.levels + best.level
         return packet, replace(state, memory=best.memory, picture=last, bits=bits, levels=levels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.codecs.video_network import (
@@ -20,6 +19,7 @@ from nicodec.codecs.video_network import (
 )
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.priors import Prior
+from nicodec.motion.field import over_blocks
 
 LUMA_CHANNELS = 64
 
@@ -85,7 +85,7 @@ def weighed(x: Planes, coded: Coded, bits: BlockBits, weight: float, cells: Tens
     copied = _of_cells(wanted - coded.moved, cells)
     motion = coded.reference.motion
     assert motion is not None
-    more = weight * (_over_blocks(copied) - _over_blocks(error))
+    more = weight * (over_blocks(copied) - over_blocks(error))
     spent = bits.of_blocks[None, None]
     dear = without_motion(motion) & (coded.reference.magnitudes.amax(1, keepdim=True) > 0)
     dear = dear & (more < SYMBOLS_COUNT * spent)
@@ -99,7 +99,3 @@ def _of_cells(difference: Tensor, cells: Tensor | None) -> Tensor:
     luma, chroma = squares[:, :LUMA_CHANNELS], squares[:, LUMA_CHANNELS:]
     error = LUMA * luma.sum(1, keepdim=True) + 4 * CHROMA / CHROMA_GAIN**2 * chroma.sum(1, keepdim=True)
     return error if cells is None else error * cells
-
-
-def _over_blocks(cells: Tensor) -> Tensor:
-    return 4 * F.avg_pool2d(cells, 2)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nicodec.entropy.priors import ScaleMixture
 from nicodec.motion.compensation import place_of, runs_at
-from nicodec.motion.field import BLOCK, REACH, UNIT, cells_of
+from nicodec.motion.field import BLOCK, REACH, UNIT, cells_of, over_blocks
 from nicodec.motion.search import Found
 from nicodec.motion.vectors import Place
 
@@ -104,11 +104,7 @@ class LeastCostChoice:
                 differences.append((moved - wanted).abs_().sum(2).sum(-1) * halves)
             costs = torch.stack(differences, 1) + price[:, None] * bits[:, number]
             least, mode = costs.min(1)
-            whole = _over_blocks(differences[0]) + self._price * split_bits[:, number, 0]
-            splits.append(_over_blocks(least) + self._price * split_bits[:, number, 1] < whole)
+            whole = over_blocks(differences[0]) + self._price * split_bits[:, number, 0]
+            splits.append(over_blocks(least) + self._price * split_bits[:, number, 1] < whole)
             modes.append(mode)
         return torch.stack(splits, 1), torch.stack(modes, 1), own
-
-
-def _over_blocks(cells: Tensor) -> Tensor:
-    return cells[:, ::2, ::2] + cells[:, 1::2, ::2] + cells[:, ::2, 1::2] + cells[:, 1::2, 1::2]

@@ -52,6 +52,20 @@ def cells_of(blocks: Tensor) -> Tensor:
     return blocks.repeat_interleave(2, -2).repeat_interleave(2, -1)
 
 
+def over_blocks(cells: Tensor) -> Tensor:
+    """Sums (..., H/16, W/16) of what each block's four cells have, (..., H/8, W/8)."""
+    rows = cells[..., ::2, :] + cells[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
+
+
+def shifted(blocks: Tensor, rows: int, columns: int) -> Tensor:
+    """What the blocks (..., rows, columns) so many further down and right have; the border's where there are none."""
+    height, width = blocks.shape[-2:]
+    row = (torch.arange(height, device=blocks.device) + rows).clamp(0, height - 1)
+    column = (torch.arange(width, device=blocks.device) + columns).clamp(0, width - 1)
+    return blocks[..., row, :][..., column]
+
+
 def within_reach(vectors: Tensor, side: int, reach: int) -> Tensor:
     """Vectors that lead at most so many pixels out of the picture.
 

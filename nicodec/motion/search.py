@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nicodec.motion.compensation import Phases, place_of, run_places, runs_at, within_reach_of
-from nicodec.motion.field import BLOCK, CELL, REACH, UNIT, VECTOR_MAX, Motion, cells_of, within_reach
+from nicodec.motion.field import (
+    BLOCK,
+    CELL,
+    REACH,
+    UNIT,
+    VECTOR_MAX,
+    Motion,
+    cells_of,
+    over_blocks,
+    shifted,
+    within_reach,
+)
 
 SAME_BITS, NEW_BITS, SPLIT_BITS = 0.7, 4.0, 2.0
 """About what it costs to take a neighbour's vector, to tell a new one beside its difference, and to split a block."""
@@ -172,7 +183,7 @@ class Search:
             tried = _around(_least(tried, costs), size)
         costs = self.differences(tried) + price * bits_beside(tried, near)
         whole = self.of_blocks(blocks[None], thin=False)[0]
-        split = _over_blocks(costs.amin(0)) + self.price * SPLIT_BITS < whole
+        split = over_blocks(costs.amin(0)) + self.price * SPLIT_BITS < whole
         return _least(tried, costs), split
 
 
@@ -204,27 +215,14 @@ def _better(best: Tensor, cost: Tensor, other: Tensor, its_cost: Tensor) -> tupl
     return torch.where(less[:, None], other, best), torch.where(less, its_cost, cost)
 
 
-def _over_blocks(cells: Tensor) -> Tensor:
-    rows = cells[..., ::2, :] + cells[..., 1::2, :]
-    return rows[..., ::2] + rows[..., 1::2]
-
-
-def _shifted(vectors: Tensor, rows: int, columns: int) -> Tensor:
-    """The vectors of so many blocks further down and right; of the border where there are none."""
-    height, width = vectors.shape[-2:]
-    row = (torch.arange(height, device=vectors.device) + rows).clamp(0, height - 1)
-    column = (torch.arange(width, device=vectors.device) + columns).clamp(0, width - 1)
-    return vectors[..., row, :][..., column]
-
-
 def _neighbours(blocks: Tensor) -> list[Tensor]:
-    return [_shifted(blocks, *step) for step in CROSS]
+    return [shifted(blocks, *step) for step in CROSS]
 
 
 def _across(blocks: Tensor) -> list[Tensor]:
     """For each cell the vectors of the blocks above or below, and left or right, that it touches."""
     cells = cells_of(blocks)
-    up, down, left, right = (cells_of(_shifted(blocks, *step)) for step in CROSS)
+    up, down, left, right = (cells_of(shifted(blocks, *step)) for step in CROSS)
     row = torch.arange(cells.shape[-2], device=cells.device)[:, None] % 2 == 0
     column = torch.arange(cells.shape[-1], device=cells.device) % 2 == 0
     return [torch.where(row, up, down), torch.where(column, left, right)]
@@ -303,7 +301,7 @@ def find_motion(
     costs = []
     for share, rate in ((0, rates[1]), (1, rates[0] + rates[1]), (2, rates[0])):
         mixed = predicted[1] + (predicted[0] - predicted[1]) * (share / 2)
-        costs.append(_over_blocks(_sums(mixed - wanted)) + price * rate)
+        costs.append(over_blocks(_sums(mixed - wanted)) + price * rate)
     return replace(found, costs=torch.stack(costs, 1))
 
 

@@ -22,7 +22,7 @@ from nicodec.entropy.priors import Categorical, ScaleMixture
 from nicodec.entropy.tables import SCALES
 from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise, each_at
 from nicodec.exact.symbols import magnitude_features
-from nicodec.motion.field import VECTOR_MAX, Motion, cells_of
+from nicodec.motion.field import VECTOR_MAX, Motion, cells_of, shifted
 
 MODES = 8
 """Median, four neighbours, continued, zero; the last is a new vector."""
@@ -292,7 +292,7 @@ class VectorCoder(nn.Module):
         batch, fields, _, rows, columns = blocks.shape
         unit, qualities = self._unit(), quality.repeat_interleave(fields)
         used = _used(weight.flatten(1), fields).view(batch, fields, rows, columns)
-        around = [_shifted(blocks, *step) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+        around = [shifted(blocks, *step) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
         sizes = torch.stack([*((n - blocks).abs().sum(2) for n in around), fresh], 2).float()
         distance = torch.tensor([min(ACTIVATION_MAX, 16 * d) for d in distances[:fields]], device=blocks.device)
         flags = torch.stack(
@@ -390,14 +390,6 @@ def _repeated(candidates: Tensor) -> Tensor:
         equal = (candidates[:, :, :number] == candidates[:, :, number : number + 1]).all(3).any(2)
         found.append(equal)
     return torch.stack(found, 2)
-
-
-def _shifted(blocks: Tensor, rows: int, columns: int) -> Tensor:
-    """The vectors of so many blocks further down and right; of the border where there are none."""
-    height, width = blocks.shape[-2:]
-    row = (torch.arange(height, device=blocks.device) + rows).clamp(0, height - 1)
-    column = (torch.arange(width, device=blocks.device) + columns).clamp(0, width - 1)
-    return blocks[..., row, :][..., column]
 
 
 def continued_from(vectors: Tensor, distance: int, wanted: int) -> Tensor:

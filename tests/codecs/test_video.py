@@ -126,10 +126,10 @@ def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch
     coded: list[int] = []
 
     class Dear(Video):
-        def _encode_one(self, frame: Frame, state: EncoderState, index: int, *rest: object) -> object:  # type: ignore[override]
-            coded.append(index)
-            packet, state = codec._encode_one(frame, state, index, *rest)  # type: ignore[arg-type]
-            return packet, dataclasses.replace(state, bits=state.bits + 10**6 * (packet.type == 2 and index < 9))
+        def _encode_one(self, state: EncoderState, turn: module._Turn) -> tuple[CodedFrame, EncoderState]:
+            coded.append(turn.index)
+            packet, state = codec._encode_one(state, turn)
+            return packet, dataclasses.replace(state, bits=state.bits + 10**6 * (packet.type == 2 and turn.index < 9))
 
     monkeypatch.setattr(module, "GROUPS_ALIKE", 1)
     packets = encoded(Dear(codec.config), moving_clip(36, 64, 64), intra_period=27)
