@@ -69,7 +69,7 @@ KEPT_PREPARED = 4
 REFRESH = 32
 """After so many frames since a key frame memory is derived anew from the frame."""
 
-KEY_BONUS, LEVEL_STEP = 20, 20
+KEY_BONUS, LEVEL_STEP = 44, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
 LOW_DELAY_BONUS, LOW_DELAY_STEPS = 44, (0, -20, -10, -20)

@@ -11,6 +11,9 @@ MIDDLE_RATE_WEIGHT = 0.015
 """A λ in the middle: a sample of it is weighted by one."""
 
 
+USUAL_LOSS, LEAST_LOSS = 0.7, 0.1
+"""Of a sequence: what is weighted by one, and what less counts as, where weights follow from losses."""
+
 LARGE_LOSS = 4.0
 """Of a sample; photographs stay below. What is beyond counts by its logarithm, or noise would drown the others."""
 
@@ -27,6 +30,15 @@ def sample_weight(rate_weight: Tensor, power: float) -> Tensor:
     A power of −0.5 balances low and high rates (0: the highest qualities drown the others).
     """
     return (rate_weight / MIDDLE_RATE_WEIGHT) ** power
+
+
+def cost_weight(losses: Tensor, power: float) -> Tensor:
+    """What samples count beside others because of their own losses (B,): loss^power over that of a usual one, (B,).
+
+    A power of −1 makes percents of what a sample costs count the same everywhere, as the mean of BD-rates over clips
+    does; with 0, those that move fast drown those that hardly move. No gradient passes.
+    """
+    return (losses.detach().clamp(min=LEAST_LOSS) / USUAL_LOSS) ** power
 
 
 def rate_distortion(

@@ -34,7 +34,7 @@ from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.training.budget import Budget
 from nicodec.training.fitting import Fit
-from nicodec.training.loss import drawn_qualities, sample_weight
+from nicodec.training.loss import cost_weight, drawn_qualities, sample_weight
 from nicodec.training.objective import DataSettings, Objective
 from nicodec.training.settings import setting
 from nicodec.training.steps import Steps, check_stages
@@ -67,6 +67,9 @@ class VideoStage:
     before: int = setting(
         0, help="P-frames at most that half of the chains have before those, without gradients.", least=0
     )
+    anchors_before: int = setting(
+        0, help="Anchors at most that pyramids have before their own, without gradients.", least=0, most=4
+    )
     rate: float = setting(1.0, help="What the learning rates are multiplied by.", least=0)
 
 
@@ -85,6 +88,9 @@ class VideoSettings:
     gradient_clip: float = setting(0.5, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     lambda_power: float = setting(-0.5, help="A sample's loss is weighted by λ to this power.")
+    cost_power: float = setting(
+        0.0, help="And by its own cost to this power; -1: what counts are percents of a clip's cost."
+    )
     scale_share: float = setting(
         0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
     )
@@ -153,18 +159,26 @@ def chain(frames: int, stride: int, random: np.random.Generator, before: int = 0
     return Plan(tuple(stride * n for n in range(frames + 1)), tuple(bonuses), tuple(steps), before)
 
 
-def pyramid(frames: int, span: int, level_step: int, random: np.random.Generator) -> Plan:
-    """An anchor so many frames on, then ever closer ones between; of each level one, at random."""
-    times, steps = [0, span], [Step(1, (0,))]
-    bonuses = [KEY_BONUS if random.random() < KEY_SHARE else 0, 0]
-    low, high = 0, 1
-    while len(steps) < frames and times[high] - times[low] > 1:
+def pyramid(frames: int, span: int, level_step: int, random: np.random.Generator, before: int = 0) -> Plan:
+    """An anchor so many frames on, then ever closer ones between; of each level one, at random.
+
+    Up to `before` anchors, as far from each other, come before those and have no gradients: without them an anchor is
+    only ever predicted from a picture.
+    """
+    before = int(random.integers(before + 1))
+    low, high = before, before + 1
+    times = [span * n for n in range(high + 1)]
+    steps = [Step(n, (n - 1,)) for n in range(1, high + 1)]
+    bonuses = [KEY_BONUS if random.random() < KEY_SHARE else 0] + [0] * high
+    for level in range(1, frames):
+        if times[high] - times[low] < 2:
+            break
         times.append((times[low] + times[high]) // 2)
         middle = len(times) - 1
-        bonuses.append(-level_step * len(steps))
+        bonuses.append(-level_step * level)
         steps.append(Step(middle, (low, high)))
         low, high = (low, middle) if random.random() < 0.5 else (middle, high)
-    return Plan(tuple(times), tuple(bonuses), tuple(steps))
+    return Plan(tuple(times), tuple(bonuses), tuple(steps), before)
 
 
 def whole_pyramid(span: int, level_step: int) -> Plan:
@@ -274,7 +288,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         random, settings = self._random, self.settings
         if random.random() < settings.pyramid_share:
             span = int(random.choice((2, 4, 8), p=(0.2, 0.4, 0.4)))
-            plan = pyramid(stage.frames, span, settings.level_step, random)
+            plan = pyramid(stage.frames, span, settings.level_step, random, stage.anchors_before)
         else:
             plan = chain(stage.frames, int(random.choice((1, 2), p=(0.8, 0.2))), random, stage.before)
         frames = self.source.sequence(stage.batch, stage.crop, plan.times)
@@ -306,7 +320,8 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         weights = torch.stack([self.codec.rate_weight(qualities[step.frame]) for step in plan.learned])
         bpp, vector_bpp = bits / stage.crop**2, vector_bits / stage.crop**2
         costs = weights * 255**2 * errors + bpp + vector_bpp
-        loss = (sample_weight(weights, self.settings.lambda_power) * costs).mean()
+        losses = (sample_weight(weights, self.settings.lambda_power) * costs).mean(0)
+        loss = (cost_weight(losses, self.settings.cost_power) * losses).mean()
         norm = self._steps.take(loss)
         psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
         numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}

@@ -54,6 +54,7 @@ def test_plans_refer_to_what_is_coded(seed: int, frames: int, span: int) -> None
         chain(frames, 2, random),
         chain(frames, 1, random, 3),
         pyramid(frames, span, 20, random),
+        pyramid(frames, span, 20, random, 2),
         whole_pyramid(span, 20),
     ):
         assert len(plan.bonuses) == len(plan.times)
@@ -70,6 +71,18 @@ def test_half_of_the_chains_begin_with_frames_that_are_not_learned(seed: int) ->
     plan = chain(2, 1, np.random.default_rng(seed), 5)
     assert [step.frame for step in plan.learned] == [plan.before + 1, plan.before + 2]
     assert 0 <= plan.before <= 5
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_pyramids_begin_with_anchors_that_are_not_learned(seed: int, before: int) -> None:
+    plan = pyramid(4, 8, 20, np.random.default_rng(seed), before)
+    assert 0 <= plan.before <= before
+    first = plan.before + 1
+    anchor, middle = plan.learned[:2]
+    assert (anchor.frame, anchor.references) == (first, (first - 1,))
+    assert plan.times[first] == 8 * first
+    assert middle.references == (first - 1, first)
+    assert plan.times[middle.frame] == 8 * first - 4
 
 
 def test_sequences_hold_together(data: Path) -> None:
