@@ -72,9 +72,8 @@ REFRESH = 32
 KEY_BONUS, LEVEL_STEP = 44, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
-LOW_DELAY_BONUS, LOW_DELAY_STEPS = 44, (0, -20, -10, -20)
-"""In low delay: half steps by which key frames are finer, and those added frame by frame since the last that is coded
-finely."""
+LOW_DELAY_STEPS = (0, -20, -10, -20)
+"""Half steps added in low delay, frame by frame since the last that is coded finely."""
 
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
@@ -316,8 +315,8 @@ class Video(VideoNetwork, ClipCodec):
             return coded, state
         options, last, end = state.options, state.first - 1, state.number - 1
         if state.key_waits:
-            last, bonus = state.first, LOW_DELAY_BONUS if options.low_delay else KEY_BONUS
-            coded, state = self._encode_each(state, [_Turn(last, KEY, (), bonus)])
+            last = state.first
+            coded, state = self._encode_each(state, [_Turn(last, KEY, (), KEY_BONUS)])
         more: list[CodedFrame] = []
         if options.low_delay and last < end:
             place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)

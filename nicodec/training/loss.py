@@ -10,9 +10,8 @@ from nicodec.exact.anchors import QUALITY_STEPS
 MIDDLE_RATE_WEIGHT = 0.015
 """A λ in the middle: a sample of it is weighted by one."""
 
-
 USUAL_LOSS, LEAST_LOSS = 0.7, 0.1
-"""Of a sequence: what is weighted by one, and what less counts as, where weights follow from losses."""
+"""Where sequences are weighted by their losses: the loss of weight one, and the least that a weight is made of."""
 
 LARGE_LOSS = 4.0
 """Of a sample; photographs stay below. What is beyond counts by its logarithm, or noise would drown the others."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.video import KEY_BONUS, LOW_DELAY_BONUS, LOW_DELAY_STEPS
+from nicodec.codecs.video import KEY_BONUS, LOW_DELAY_STEPS
 from nicodec.codecs.video_network import (
     Coded,
     Planes,
@@ -89,7 +89,8 @@ class VideoSettings:
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     lambda_power: float = setting(-0.5, help="A sample's loss is weighted by λ to this power.")
     cost_power: float = setting(
-        0.0, help="And by its own cost to this power; -1: what counts are percents of a clip's cost."
+        0.0,
+        help="A sequence's loss is weighted by itself to this power; -1: percents count.",
     )
     scale_share: float = setting(
         0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
@@ -149,7 +150,7 @@ def chain(frames: int, stride: int, random: np.random.Generator, before: int = 0
     phase = 0 if is_key else int(random.integers(period))
     bonuses = [LOW_DELAY_STEPS[(n + phase) % period] for n in range(frames + 1)]
     if is_key:
-        bonuses[0] = LOW_DELAY_BONUS
+        bonuses[0] = KEY_BONUS
     steps, fine = [], 0
     for number in range(1, frames + 1):
         earlier = (fine,) if two and fine < number - 1 else ()
@@ -324,7 +325,7 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
         loss = (cost_weight(losses, self.settings.cost_power) * losses).mean()
         norm = self._steps.take(loss)
         psnr = -10 * torch.log10(errors.detach().clamp(min=1e-10)).mean()
-        numbers = {"loss": loss, "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
+        numbers = {"loss": losses.mean(), "bpp": bpp.mean(), "vectors": vector_bpp.mean(), "psnr": psnr, "norm": norm}
         return {name: value.detach() for name, value in numbers.items()}
 
     def end_share(self) -> float:
