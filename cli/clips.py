@@ -384,7 +384,10 @@ def decompress_clip(task: Task, output: ClipOutput, *, limits: Limits, partial: 
             overwrite=output.overwrite,
             watch=line.watch,
         )
-        size = target.tell() if target is not None and target.seekable() else len(held.getvalue())
+        if pattern:
+            size = sum(Path(str(pattern) % number).stat().st_size for number in range(1, frames + 1))
+        else:
+            size = target.tell() if target is not None and target.seekable() else len(held.getvalue())
     header = container.read_header(source.head, container.Limits(0, 0))
     return Done(
         data=None if pattern or target is not None else held.getvalue(),
