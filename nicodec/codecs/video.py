@@ -72,6 +72,12 @@ REFRESH = 32
 KEY_BONUS, LEVEL_STEP = 44, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
+KEY_BONUSES = (KEY_BONUS, 20)
+"""Tried where frames wait for a key frame, in this order: one that hardly predicts them need not be as fine."""
+
+KEY_WORTH = 1.6
+"""How much more an error counts when key frames are tried: it goes on into frames that do not wait yet."""
+
 LOW_DELAY_STEPS = (0, -20, -10, -20)
 """Half steps added in low delay, frame by frame since the last that is coded finely."""
 
@@ -224,6 +230,22 @@ class _Turn:
 
 
 @dataclass(frozen=True)
+class _Way:
+    """What coding frames that wait comes to.
+
+    Attributes:
+        coded: the frames.
+        begun: the encoder's state after the first of them.
+        state: after all.
+
+    """
+
+    coded: list[CodedFrame]
+    begun: EncoderState
+    state: EncoderState
+
+
+@dataclass(frozen=True)
 class DecoderState:
     """All that a decoder carries from packet to packet.
 
@@ -310,56 +332,85 @@ class Video(VideoNetwork, ClipCodec):
 
     def _group(self, state: EncoderState) -> tuple[list[CodedFrame], EncoderState]:
         """Code the frames that wait."""
-        coded: list[CodedFrame] = []
         if not state.waiting:
-            return coded, state
-        options, last, end = state.options, state.first - 1, state.number - 1
-        if state.key_waits:
-            last = state.first
-            coded, state = self._encode_each(state, [_Turn(last, KEY, (), KEY_BONUS)])
-        more: list[CodedFrame] = []
-        if options.low_delay and last < end:
-            place = (end - state.memory.key_index) % len(LOW_DELAY_STEPS)
-            fine = end - (place or len(LOW_DELAY_STEPS))
-            references = (last,) if fine == last else (last, fine)
-            more, state = self._encode_each(state, [_Turn(end, P, references, LOW_DELAY_STEPS[place])])
-        elif last < end:
-            if options.is_fitted and all(frame.wish.ends_group is None for frame in state.waiting[last - end :]):
-                more, state = self._fitted(state, last, end)
-            else:
-                more, state = self._encode_each(state, _pyramids(last, end, end - last))
-        return [*coded, *more], replace(state, waiting=(), key_waits=False)
+            return [], state
+        if state.options.low_delay:
+            way = self._way(state, [_low_delay_turn(state)])
+        elif state.key_waits:
+            way = self._key_and_after(state)
+        else:
+            way = self._after(state, state.first - 1)
+        return way.coded, replace(way.state, waiting=(), key_waits=False)
 
-    def _fitted(self, state: EncoderState, last: int, end: int) -> tuple[list[CodedFrame], EncoderState]:
-        """Code the frames after one that is coded in groups as long as suits them.
+    def _key_and_after(self, state: EncoderState) -> _Way:
+        """Code a key frame, as fine as pays for the frames after it that wait, and those."""
+        key, end = state.first, state.number - 1
+        keys = [_Turn(key, KEY, (), bonus) for bonus in KEY_BONUSES]
+        if key == end:
+            return self._way(state, keys[-1:])
+        group = _pyramids(key, end, end - key)
+        best, _ = self._cheapest(state, [[turn, *group] for turn in keys], worth=KEY_WORTH)
+        after = self._after(best.begun, key, replace(best, coded=best.coded[1:]))
+        return replace(after, coded=[best.coded[0], *after.coded])
+
+    def _after(self, state: EncoderState, last: int, group: _Way | None = None) -> _Way:
+        """Code the frames after the one of this index, in groups as long as suits them.
+
+        Args:
+            state: of the encoder.
+            last: the index.
+            group: what they come to as one group, where that is known.
+
+        """
+        end = state.number - 1
+        count = end - last
+        if not state.options.is_fitted or any(f.wish.ends_group is not None for f in state.waiting[-count:]):
+            return group or self._way(state, _pyramids(last, end, count))
+        if state.alike:
+            way = self._way(state, _pyramids(last, end, state.length))
+            return replace(way, state=replace(way.state, alike=state.alike - 1))
+        lengths = [GROUP_LENGTHS[0], *(length for length in GROUP_LENGTHS[1:] if length < count)]
+        best, number = self._cheapest(state, [_pyramids(last, end, length) for length in lengths], first=group)
+        return replace(best, state=replace(best.state, length=lengths[number], alike=GROUPS_ALIKE))
+
+    def _cheapest(
+        self, state: EncoderState, ways: Sequence[Sequence[_Turn]], *, first: _Way | None = None, worth: float = 1.0
+    ) -> tuple[_Way, int]:
+        """Code frames that wait in the cheapest of several ways, tried in their order while they cost less and less.
 
         The mean of logarithms of errors stands for the error, as clips are judged by the mean of decibels.
-        """
-        if state.alike:
-            coded, state = self._encode_each(state, _pyramids(last, end, state.length))
-            return coded, replace(state, alike=state.alike - 1)
-        best, least, unit, count = None, math.inf, 0.0, end - last
-        wished = sum(frame.wish.quality for frame in state.waiting[-count:]) // count
-        weight = LUMA * self._weight(min(max(state.quality + wished, 0), QUALITY_STEPS))
-        for length in GROUP_LENGTHS:
-            if best is not None and length >= count:
-                continue
-            coded, after = self._encode_each(state, _pyramids(last, end, length))
-            bits, level = after.bits - state.bits, (after.levels - state.levels) / count
-            unit = unit or weight * math.exp(level) * math.prod(state.size) * count
-            if bits + unit * level >= least:
-                break
-            best, least = (coded, replace(after, length=length, alike=GROUPS_ALIKE)), bits + unit * level
-        assert best is not None
-        return best
 
-    def _encode_each(self, state: EncoderState, turns: Sequence[_Turn]) -> tuple[list[CodedFrame], EncoderState]:
+        Args:
+            state: of the encoder.
+            ways: what they are.
+            first: what the first of them comes to, where that is known.
+            worth: of an error, beside what λ says.
+
+        Returns:
+            What the best comes to, and its number.
+
+        """
+        wishes = [state.waiting[turn.index - state.first].wish.quality for turn in ways[0]]
+        quality = min(max(state.quality + sum(wishes) // len(wishes), 0), QUALITY_STEPS)
+        best, number = first or self._way(state, ways[0]), 0
+        level = (best.state.levels - state.levels) / len(wishes)
+        unit = worth * LUMA * self._weight(quality) * math.exp(level) * math.prod(state.size)
+        for other in ways[1:]:
+            way = self._way(state, other)
+            more_bits, more_level = way.state.bits - best.state.bits, way.state.levels - best.state.levels
+            if more_bits + unit * more_level >= 0:
+                break
+            best, number = way, number + 1
+        return best, number
+
+    def _way(self, state: EncoderState, turns: Sequence[_Turn]) -> _Way:
         """Code frames that wait, one after the other."""
-        coded = []
-        for turn in turns:
+        packet, begun = self._encode_one(state, turns[0])
+        coded, state = [packet], begun
+        for turn in turns[1:]:
             packet, state = self._encode_one(state, turn)
             coded.append(packet)
-        return coded, state
+        return _Way(coded, begun, state)
 
     def _encode_one(self, state: EncoderState, turn: _Turn) -> tuple[CodedFrame, EncoderState]:
         """Code a frame that waits."""
@@ -555,6 +606,17 @@ class Video(VideoNetwork, ClipCodec):
         filters = pictures.code_filters(coder.pictures, rgb, latents, quality)
         decoded = to_codes(rgb_to_planes(pictures.synthesise(latents, quality, filters).float()))
         return self.first_reference(decoded, quality)
+
+
+def _low_delay_turn(state: EncoderState) -> _Turn:
+    """The one frame that waits in low delay."""
+    index = state.first
+    if state.key_waits:
+        return _Turn(index, KEY, (), KEY_BONUS)
+    place = (index - state.memory.key_index) % len(LOW_DELAY_STEPS)
+    fine = index - (place or len(LOW_DELAY_STEPS))
+    references = (index - 1,) if fine == index - 1 else (index - 1, fine)
+    return _Turn(index, P, references, LOW_DELAY_STEPS[place])
 
 
 def _pyramids(last: int, end: int, length: int) -> list[_Turn]:

@@ -135,13 +135,27 @@ def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch
     packets = encoded(Dear(codec.config), moving_clip(36, 64, 64), intra_period=27)
     assert [p.pts // 40 for p in packets][:9] == [0, 2, 1, 4, 3, 6, 5, 8, 7]  # B-frames cost much at first
     assert coded[1:9] == [8, 4, 2, 1, 3, 6, 5, 7]
-    assert coded[9:17] == [4, 2, 1, 3, 8, 6, 5, 7]
-    assert coded[17:25] == [2, 1, 4, 3, 6, 5, 8, 7]
-    assert coded[25:33] == [10, 9, 12, 11, 14, 13, 16, 15]
+    assert coded[9:18] == coded[:9]  # the key frame coarser
+    assert coded[18:26] == [4, 2, 1, 3, 8, 6, 5, 7]
+    assert coded[26:34] == [2, 1, 4, 3, 6, 5, 8, 7]
+    assert coded[34:42] == [10, 9, 12, 11, 14, 13, 16, 15]
     assert [p.number for p in packets if p.is_key] == [0, 27]
     assert coded.count(24) > 1  # tried again
     assert coded.count(35) > 1  # and after a key frame
     assert len(check(codec, moving_clip(4, 64, 64), gop=3)) == 4
+
+
+@pytest.mark.parametrize(("loss", "bonus"), [(0.0, 20), (1e3, 44)])
+def test_a_key_frame_is_as_fine_as_pays(codec: Video, loss: float, bonus: int) -> None:
+    class Inheriting(Video):
+        def _encode_one(self, state: EncoderState, turn: module._Turn) -> tuple[CodedFrame, EncoderState]:
+            packet, state = codec._encode_one(state, turn)
+            return packet, dataclasses.replace(state, levels=state.levels + loss * (turn.bonus == 20))
+
+    key, *_ = encoded(Inheriting(codec.config), moving_clip(3, 64, 64))
+    assert module._read_head(StreamDecoder([key.stream]), 90, 0)[0] == 90 + bonus
+    (alone,) = encoded(codec, moving_clip(1, 64, 64))
+    assert module._read_head(StreamDecoder([alone.stream]), 90, 0)[0] == 110
 
 
 def test_groups_end_where_a_control_wishes(codec: Video) -> None:
