@@ -1,9 +1,9 @@
 """The codec of clips: which frame is coded when, from what and how finely; the network is `video_network`'s.
 
-Random access: after a key frame come groups of frames, as long as suits them, which is tried now and then. A group's
-last frame is a P-frame, predicted from the last one of the group before; those between are B-frames, each halfway
-between two that are coded, the middle one first. Low delay: P-frames one after another, each predicted from the one
-before and from the last that was coded finely.
+Random access: after a key frame, as fine as pays for those after it, come groups of frames, as long as suits them;
+both are tried, lengths again now and then. The last frame of a group is a P-frame, predicted from the last one of the
+group before; those between are B-frames, each halfway between two that are coded, the middle one first. Low delay:
+P-frames one after another, each predicted from the one before and from the last that was coded finely.
 
 A frame's stream has the quality, the distances of its references and whether it is a picture, then its motion and its
 latents, or a picture as the model that `VideoConfig.intra` names writes it. A key frame is always one; another frame
