@@ -73,7 +73,8 @@ KEY_BONUS, LEVEL_STEP = 44, 20
 """Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
 
 KEY_BONUSES = (KEY_BONUS, 20)
-"""Tried where frames wait for a key frame, in this order: one that hardly predicts them need not be as fine."""
+"""Tried in this order where frames wait for a key frame: one that hardly predicts them need not be as fine. A key
+frame alone has the last."""
 
 KEY_WORTH = 1.6
 """How much more an error counts when key frames are tried: it goes on into frames that do not wait yet."""

@@ -88,10 +88,7 @@ class VideoSettings:
     gradient_clip: float = setting(0.5, help="Largest norm of the gradient.", least=1e-6)
     ema: float = setting(0.998, help="Decay of the average of the weights.", least=0, most=1)
     lambda_power: float = setting(-0.5, help="A sample's loss is weighted by λ to this power.")
-    cost_power: float = setting(
-        0.0,
-        help="A sequence's loss is weighted by itself to this power; -1: percents count.",
-    )
+    cost_power: float = setting(0.0, help="A sequence's loss is weighted by itself to this power; -1: percents.")
     scale_share: float = setting(
         0.03, help="Share of the budget for fitting integer networks to the encoder's symbols.", least=0, most=0.5
     )

@@ -147,12 +147,12 @@ def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch
 
 @pytest.mark.parametrize(("loss", "bonus"), [(0.0, 20), (1e3, 44)])
 def test_a_key_frame_is_as_fine_as_pays(codec: Video, loss: float, bonus: int) -> None:
-    class Inheriting(Video):
+    class CoarseIsWorse(Video):
         def _encode_one(self, state: EncoderState, turn: module._Turn) -> tuple[CodedFrame, EncoderState]:
             packet, state = codec._encode_one(state, turn)
             return packet, dataclasses.replace(state, levels=state.levels + loss * (turn.bonus == 20))
 
-    key, *_ = encoded(Inheriting(codec.config), moving_clip(3, 64, 64))
+    key, *_ = encoded(CoarseIsWorse(codec.config), moving_clip(3, 64, 64))
     assert module._read_head(StreamDecoder([key.stream]), 90, 0)[0] == 90 + bonus
     (alone,) = encoded(codec, moving_clip(1, 64, 64))
     assert module._read_head(StreamDecoder([alone.stream]), 90, 0)[0] == 110
