@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,3 +116,20 @@ class ClipCodec(Codec):
             SymbolMismatchError: the symbols read are not the symbols written.
 
         """
+
+    def at_once(self, size: tuple[int, int]) -> int:
+        """How many packets at most `decode_together` is better given than one after another, for frames of H, W."""
+        return 1
+
+    def decode_together(self, coded: Sequence[CodedFrame], state: Any) -> tuple[list[Frame], Any]:
+        """Like `decode`, of one packet or several that follow each other and of which none refers to another.
+
+        Raises:
+            SymbolMismatchError: as `decode`; which of the packets it is, decoding them one by one tells.
+
+        """
+        frames: list[Frame] = []
+        for each in coded:
+            more, state = self.decode(each, state)
+            frames += more
+        return frames, state

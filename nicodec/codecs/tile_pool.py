@@ -1,4 +1,4 @@
-"""Several tiles of a picture at once, each in a thread of its own.
+"""Several tiles of a picture, or frames of a clip, at once, each in a thread of its own.
 
 A tile is computed in one thread, however many tiles there are at once: sums of floats depend on how threads share
 them, and what is written must not depend on the machine's cores.
@@ -57,7 +57,9 @@ class TilePool:
 
     """
 
-    def __init__(self, device: torch.device, *, alone: bool = False) -> None:
+    def __init__(self, device: torch.device, *, alone: bool = False, keeps_memory: bool = False) -> None:
+        """`keeps_memory`: what is freed is soon needed again."""
+        self._keeps_memory = keeps_memory
         self._executor: ThreadPoolExecutor | None = None
         self._pools = device.type == "cpu" and not alone
         self.at_once = 1
@@ -69,7 +71,8 @@ class TilePool:
         self._type = torch.get_autocast_dtype(device.type)
 
     def __enter__(self) -> TilePool:
-        release_freed_memory()
+        if not self._keeps_memory:
+            release_freed_memory()
         if self._pools:
             _one_thread_each.enter()
             self._executor = ThreadPoolExecutor(
@@ -83,7 +86,8 @@ class TilePool:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
             _one_thread_each.leave()
-            release_freed_memory()
+            if not self._keeps_memory:
+                release_freed_memory()
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """What work gives of each item, in order; what it raises is raised here."""

@@ -5,6 +5,8 @@ both are tried, lengths again now and then. The last frame of a group is a P-fra
 group before; those between are B-frames, each halfway between two that are coded, the middle one first. Low delay:
 P-frames one after another, each predicted from the one before and from the last that was coded finely.
 
+Frames that follow each other in the file, and of which none refers to the other, are coded at once, in a thread each.
+
 A frame's stream has the quality, the distances of its references and whether it is a picture, then its motion and its
 latents, or a picture as the model that `VideoConfig.intra` names writes it. A key frame is always one; another frame
 is where its references predict so little that a picture is the cheaper way.
@@ -26,6 +28,7 @@ from nicodec.codecs.base import Codec
 from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.options import Options, option
+from nicodec.codecs.tile_pool import TilePool
 from nicodec.codecs.video_network import (
     ALIGNMENT,
     LUMA,
@@ -65,6 +68,9 @@ grow by so many nats each half step of quality."""
 DISTANCE_MAX = 64
 KEPT_PREPARED = 4
 """References that are kept filtered."""
+
+AT_ONCE, AT_ONCE_PIXELS = 2, 2**19
+"""Frames that are coded at once, and the largest of which so many are: larger ones keep all threads busy."""
 
 REFRESH = 32
 """After so many frames since a key frame memory is derived anew from the frame."""
@@ -198,7 +204,8 @@ class Written:
 
     Attributes:
         stream: of it.
-        memory: of a decoder that has read it.
+        reference: what it is to later frames.
+        picture: whether it is coded as one.
         bits: of the stream.
         cost: λ·255²·MSE of all its pixels + bits.
         level: see `error_level`.
@@ -206,7 +213,8 @@ class Written:
     """
 
     stream: Stream
-    memory: Memory
+    reference: Reference
+    picture: bool
     bits: int
     cost: float
     level: float
@@ -405,30 +413,56 @@ class Video(VideoNetwork, ClipCodec):
         return best, number
 
     def _way(self, state: EncoderState, turns: Sequence[_Turn]) -> _Way:
-        """Code frames that wait, one after the other."""
-        packet, begun = self._encode_one(state, turns[0])
-        coded, state = [packet], begun
-        for turn in turns[1:]:
-            packet, state = self._encode_one(state, turn)
-            coded.append(packet)
+        """Code frames that wait, in this order; the second one refers to the first."""
+        first, *others = _together(turns, _at_once(padded_size(state.size)))
+        coded, begun = self._run(state, first)
+        state = begun
+        for run in others:
+            packets, state = self._run(state, run)
+            coded += packets
         return _Way(coded, begun, state)
 
-    def _encode_one(self, state: EncoderState, turn: _Turn) -> tuple[CodedFrame, EncoderState]:
-        """Code a frame that waits."""
-        frame, index = state.waiting[turn.index - state.first], turn.index
-        quality = min(max(state.quality + turn.bonus + frame.wish.quality, 0), QUALITY_STEPS)
-        used = [next(k for k in state.memory.known if k.index == number) for number in turn.references]
-        best, picture = self._written(frame, state, index, used, quality, as_picture=not used), not used
+    def _run(self, state: EncoderState, turns: Sequence[_Turn]) -> tuple[list[CodedFrame], EncoderState]:
+        """Code frames of which none refers to another."""
+        used = [_found(state.memory, turn.references) for turn in turns]
+        with self._pool(state.size) as pool:
+            start = replace(state, memory=_prepared(pool, state.memory, used))
+            pairs = list(zip(turns, used, strict=True))
+            written = list(pool.map(lambda pair: self._best(start, *pair), pairs))
+        coded, state = list[CodedFrame](), start
+        for (turn, own), one in zip(pairs, written, strict=True):
+            packet, state = self._taken(state, turn, own, one)
+            coded.append(packet)
+        return coded, state
+
+    def _pool(self, size: tuple[int, int]) -> TilePool:
+        """What codes frames of H, W; small ones in one thread each, which is faster even for one of them."""
+        return TilePool(self.deviation.device, alone=_at_once(padded_size(size)) == 1, keeps_memory=True)
+
+    def _best(self, state: EncoderState, turn: _Turn, used: Sequence[Known]) -> Written:
+        """Write a frame that waits, predicted or as a picture."""
+        frame = state.waiting[turn.index - state.first]
+        quality = _quality_of(state, turn)
+        best = self._written(frame, state, turn.index, used, quality, as_picture=not used)
         if used and _is_hard(best.bits, quality, state.picture):
-            other = self._written(frame, state, index, used, quality, as_picture=True)
-            if other.cost < best.cost:
-                best, picture = other, True
-        number = state.memory.frames
+            other = self._written(frame, state, turn.index, used, quality, as_picture=True)
+            best = other if other.cost < best.cost else best
+        return best
+
+    def _taken(
+        self, state: EncoderState, turn: _Turn, used: Sequence[Known], written: Written
+    ) -> tuple[CodedFrame, EncoderState]:
+        """The packet of a frame, and the state after it."""
+        frame, number = state.waiting[turn.index - state.first], state.memory.frames
         seen = tuple(k.number for k in used)
-        packet = CodedFrame(number, best.stream, frame.pts, frame.duration, turn.kind, not used, seen)
-        last = (best.bits, quality) if picture else state.picture
-        bits, levels = state.bits + best.bits, state.levels + best.level
-        return packet, replace(state, memory=best.memory, picture=last, bits=bits, levels=levels)
+        packet = CodedFrame(number, written.stream, frame.pts, frame.duration, turn.kind, not used, seen)
+        return packet, replace(
+            state,
+            memory=_remembered(state.memory, turn.index, used, written.reference),
+            picture=(written.bits, _quality_of(state, turn)) if written.picture else state.picture,
+            bits=state.bits + written.bits,
+            levels=state.levels + written.level,
+        )
 
     def _written(
         self, frame: Frame, state: EncoderState, index: int, used: Sequence[Known], quality: int, *, as_picture: bool
@@ -437,14 +471,14 @@ class Video(VideoNetwork, ClipCodec):
         encoder, size = StreamEncoder(1), padded_size(state.size)
         _code_head(encoder, state.quality, quality, [k.index - index for k in used], as_picture=as_picture)
         x, counts = padded(frame), counts_of(frame)
-        memory, planes = self._code(
+        reference = self._code(
             encoder, x, state.memory, index, used, quality, size, as_picture=as_picture, counts=counts
         )
         (stream,) = encoder.finish()
-        decoded, bits = _cut(planes, state.size, 0, 0), 8 * len(stream.data)
+        decoded, bits = _cut(reference.planes, state.size, 0, 0), 8 * len(stream.data)
         whole, shown = _planes(frame), _planes(decoded)
         cost = self._weight(quality) * float(weighted_error(whole, shown)) * math.prod(state.size) + bits
-        return Written(stream, memory, bits, cost, error_level(whole, shown))
+        return Written(stream, reference, as_picture, bits, cost, error_level(whole, shown))
 
     def _weight(self, quality: int) -> float:
         """λ·255²."""
@@ -458,35 +492,48 @@ class Video(VideoNetwork, ClipCodec):
 
     def decode(self, coded: CodedFrame | None, state: DecoderState) -> tuple[list[Frame], DecoderState]:
         """See `ClipCodec.decode`."""
-        if coded is None:
-            return [frame for _, frame in sorted(state.waiting, key=lambda each: each[0])], replace(state, waiting=())
-        decoder = StreamDecoder([coded.stream])
-        used = []
-        for number in coded.references:
-            found = [k for k in state.memory.known if k.number == number]
-            if not found:
-                raise CorruptError(f"frame {coded.number} is predicted from frame {number}, which is not there")
-            used.append(found[0])
-        quality, distances, as_picture = _read_head(decoder, state.quality, len(used))
+        if coded is not None:
+            return self.decode_together([coded], state)
+        return [frame for _, frame in sorted(state.waiting, key=lambda each: each[0])], replace(state, waiting=())
+
+    def at_once(self, size: tuple[int, int]) -> int:
+        """See `ClipCodec.at_once`."""
+        return _at_once(padded_size(size))
+
+    def decode_together(self, coded: Sequence[CodedFrame], state: DecoderState) -> tuple[list[Frame], DecoderState]:
+        """See `ClipCodec.decode_together`."""
         memory = state.memory
-        if coded.is_key or not used:
-            start = memory.frames if memory.known else 0
-            index, used = (max(k.index for k in memory.known) + 1 if memory.known else start), []
-        else:
-            index = used[0].index - distances[0]
-            if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
-                raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
-        memory = replace(memory, frames=coded.number)
-        size = padded_size(state.size)
-        memory, planes = self._code(decoder, None, memory, index, used, quality, size, as_picture=as_picture)
-        decoder.finish()
-        frame = _cut(planes, state.size, coded.pts, coded.duration)
-        waiting = sorted((*state.waiting, (index, frame)), key=lambda each: each[0])
+        used = [_found_for(each, memory) for each in coded]
+        with self._pool(state.size) as pool:
+            memory = _prepared(pool, memory, used)
+            size, pairs = padded_size(state.size), list(zip(coded, used, strict=True))
+            found = list(pool.map(lambda pair: self._decoded(memory, state.quality, size, *pair), pairs))
+        waiting = list(state.waiting)
+        for each, own, (index, reference) in zip(coded, used, found, strict=True):
+            memory = _remembered(replace(memory, frames=each.number), index, own, reference)
+            waiting.append((index, _cut(reference.planes, state.size, each.pts, each.duration)))
+        waiting.sort(key=lambda each: each[0])
         shown, ready = state.shown, []
         while waiting and waiting[0][0] == shown:
             ready.append(waiting.pop(0)[1])
             shown += 1
         return ready, DecoderState(state.size, state.quality, memory, tuple(waiting), shown)
+
+    def _decoded(
+        self, memory: Memory, base: int, size: tuple[int, int], coded: CodedFrame, used: Sequence[Known]
+    ) -> tuple[int, Reference]:
+        """A frame's index in the order of time, and the frame."""
+        decoder = StreamDecoder([coded.stream])
+        quality, distances, as_picture = _read_head(decoder, base, len(used))
+        if used:
+            index = used[0].index - distances[0]
+            if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
+                raise CorruptError(f"frame {coded.number}: its references lie elsewhere than it says")
+        else:
+            index = max(k.index for k in memory.known) + 1 if memory.known else 0
+        reference = self._code(decoder, None, memory, index, used, quality, size, as_picture=as_picture)
+        decoder.finish()
+        return index, reference
 
     # Both
 
@@ -502,13 +549,13 @@ class Video(VideoNetwork, ClipCodec):
         *,
         as_picture: bool,
         counts: Counts | None = None,
-    ) -> tuple[Memory, Planes]:
-        """Code a frame after its head. Returns what is known then, and its planes.
+    ) -> Reference:
+        """Code a frame after its head. Returns what it is to later frames.
 
         Args:
             coder: what is done with the symbols.
             x: the frame, padded; None when decoding.
-            memory: decoded frames.
+            memory: decoded frames; those of `used` are prepared.
             index: the frame's, in the order of time.
             used: its references; none: it is a key frame.
             quality: half steps.
@@ -518,27 +565,15 @@ class Video(VideoNetwork, ClipCodec):
 
         """
         half_steps = torch.tensor([quality], device=self.deviation.device)
-        cache = dict(memory.prepared)
         if as_picture:
-            reference = self._code_picture(coder, x, half_steps, size, counts)
-        else:
-            references = [(k.reference, cache.get(k.number) or prepare(k.reference.planes)) for k in used]
-            for each, (_, prepared) in zip(used, references, strict=True):
-                cache.pop(each.number, None)
-                cache[each.number] = prepared
-            reference = self._code_predicted(
-                coder, x, references, [k.index - index for k in used], half_steps, counts
-            )
-            if (index - memory.key_index) % REFRESH == 0:
-                reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
-        known = Known(memory.frames, index, reference)
-        if not used:
-            return Memory((known,), (), index, memory.frames + 1), reference.planes
-        is_anchor = all(k.index < index for k in used)
-        kept = (*used, known) if is_anchor else (*memory.known, known)
-        numbers = {k.number for k in kept}
-        prepared_now = tuple((n, p) for n, p in cache.items() if n in numbers)[-KEPT_PREPARED:]
-        return Memory(kept, prepared_now, memory.key_index, memory.frames + 1), reference.planes
+            return self._code_picture(coder, x, half_steps, size, counts)
+        prepared = dict(memory.prepared)
+        references = [(k.reference, prepared[k.number]) for k in used]
+        distances = [k.index - index for k in used]
+        reference = self._code_predicted(coder, x, references, distances, half_steps, counts)
+        if (index - memory.key_index) % REFRESH == 0:
+            reference = replace(reference, memory=self.first_reference(reference.planes, half_steps).memory)
+        return reference
 
     def _code_predicted(
         self,
@@ -609,6 +644,68 @@ class Video(VideoNetwork, ClipCodec):
         return self.first_reference(decoded, quality)
 
 
+def _quality_of(state: EncoderState, turn: _Turn) -> int:
+    """Half steps of a frame that waits."""
+    wish = state.waiting[turn.index - state.first].wish.quality
+    return min(max(state.quality + turn.bonus + wish, 0), QUALITY_STEPS)
+
+
+def _found(memory: Memory, indices: Sequence[int]) -> list[Known]:
+    """Frames by their index in the order of time."""
+    return [next(k for k in memory.known if k.index == index) for index in indices]
+
+
+def _found_for(coded: CodedFrame, memory: Memory) -> list[Known]:
+    """A packet's references.
+
+    Raises:
+        CorruptError: one of them is not there.
+
+    """
+    known = {k.number: k for k in memory.known}
+    for number in coded.references:
+        if number not in known:
+            raise CorruptError(f"frame {coded.number} is predicted from frame {number}, which is not there")
+    return [] if coded.is_key else [known[number] for number in coded.references]
+
+
+def _prepared(pool: TilePool, memory: Memory, used: Sequence[Sequence[Known]]) -> Memory:
+    """The same memory with the references of some frames filtered, those last."""
+    cache, wanted = dict(memory.prepared), {k.number: k.reference for own in used for k in own}
+    missing = [number for number in wanted if number not in cache]
+    cache |= zip(missing, pool.map(lambda number: prepare(wanted[number].planes), missing), strict=True)
+    order = [*(number for number in cache if number not in wanted), *wanted]
+    return replace(memory, prepared=tuple((number, cache[number]) for number in order))
+
+
+def _remembered(memory: Memory, index: int, used: Sequence[Known], reference: Reference) -> Memory:
+    """What is known after one more frame; see `VideoNetwork.code_frame` for the reference."""
+    known = Known(memory.frames, index, reference)
+    if not used:
+        return Memory((known,), (), index, memory.frames + 1)
+    is_anchor = all(k.index < index for k in used)
+    kept = (*used, known) if is_anchor else (*memory.known, known)
+    numbers = {k.number for k in kept}
+    prepared = tuple((n, p) for n, p in memory.prepared if n in numbers)[-KEPT_PREPARED:]
+    return Memory(kept, prepared, memory.key_index, memory.frames + 1)
+
+
+def _at_once(size: tuple[int, int]) -> int:
+    """How many frames of H, W are coded at once."""
+    return AT_ONCE if math.prod(size) <= AT_ONCE_PIXELS else 1
+
+
+def _together(turns: Sequence[_Turn], most: int) -> list[list[_Turn]]:
+    """Runs of up to so many turns of which none refers to another."""
+    runs: list[list[_Turn]] = []
+    for turn in turns:
+        if runs and len(runs[-1]) < most and not any(other.index in turn.references for other in runs[-1]):
+            runs[-1].append(turn)
+        else:
+            runs.append([turn])
+    return runs
+
+
 def _low_delay_turn(state: EncoderState) -> _Turn:
     """The one frame that waits in low delay."""
     index = state.first
@@ -633,11 +730,13 @@ def _pyramids(last: int, end: int, length: int) -> list[_Turn]:
 
 
 def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int], int]]:
-    """Frames between two that are coded, in order of coding: index, references, level."""
-    middle = (low + high) // 2
-    if middle == low:
-        return []
-    return [(middle, (low, high), level), *_between(low, middle, level + 1), *_between(middle, high, level + 1)]
+    """Frames between two that are coded, in order of coding, level by level: index, references, level."""
+    gaps, turns = [(low, high)], list[tuple[int, tuple[int, int], int]]()
+    while gaps := [(low, high) for low, high in gaps if high - low > 1]:
+        turns += [((low + high) // 2, (low, high), level) for low, high in gaps]
+        gaps = [half for low, high in gaps for half in ((low, (low + high) // 2), ((low + high) // 2, high))]
+        level += 1
+    return turns
 
 
 def _spending(coder: Coder, counts: Counts | None) -> Coder:

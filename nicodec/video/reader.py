@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,9 @@ from nicodec.media.clip_planes import turned
 from nicodec.media.clips import ClipFormat, ClipItem, PlanarFrame, to_rgb
 from nicodec.video.models import clip_codec
 from nicodec.zoo import find_model
+
+B_FRAME = 2
+"""Type of a frame that lies between others that are coded already; see `CodedFrame`."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,19 @@ class VideoReader:
                 yield from walk.decode(packet)
         yield from walk.finish()
 
-    def decode_one(self, coded: CodedFrame | None, state: Any) -> tuple[list[PlanarFrame], Any]:
-        """Give the frames that a packet (None: the end) makes ready, and the next state."""
+    def decode(self, coded: Sequence[CodedFrame] | None, state: Any) -> tuple[list[PlanarFrame], Any]:
+        """Give the frames that packets (None: the end) make ready, and the next state."""
         with fast_float(self._device):
-            frames, state = self._codec.decode(coded, state)
+            if coded is None:
+                frames, state = self._codec.decode(None, state)
+            else:
+                frames, state = self._codec.decode_together(coded, state)
         return [turned(_planes(frame), self._turns) for frame in frames], state
+
+    @property
+    def at_once(self) -> int:
+        """How many packets are decoded at once."""
+        return self._codec.at_once((self.header.height, self.header.width))
 
     def start_decoding(self) -> Any:
         """Give the codec's state before a key frame."""
@@ -198,10 +209,17 @@ class _Walk:
         self._last_pts: int | None = None
         self._cut: StreamError | None = None
         self._damage: str | None = None
+        self._held: list[CodedFrame] = []
 
     def decode(self, packet: container.FramePacket) -> Iterator[PlanarFrame]:
-        """Decode a packet, or leave it out where what it is predicted from is missing."""
+        """Decode a packet, or leave it out where what it is predicted from is missing.
+
+        B-frames are held back until there are others that can be decoded with them.
+        """
         self._tell_of_damage()
+        held = {coded.number for coded in self._held}
+        if packet.is_key or not held.isdisjoint(packet.references):
+            yield from self._let_go()
         if self._reason is not None:
             if not packet.is_key:
                 self._lost.append(packet.number)
@@ -213,18 +231,34 @@ class _Walk:
             if self._reader.losses and self._reader.is_partial:
                 self._add_leading(packet.number)
             return
-        yield from self._pull(_coded(packet), [packet.number])
+        self._held.append(_coded(packet))
+        if packet.type != B_FRAME or len(self._held) >= self._reader.at_once:
+            yield from self._let_go()
 
-    def _pull(self, coded: CodedFrame | None, numbers: list[int]) -> Iterator[PlanarFrame]:
+    def _let_go(self) -> Iterator[PlanarFrame]:
+        """Decode what is held back."""
+        held, self._held = self._held, []
+        if held:
+            yield from self._pull(held)
+
+    def _pull(self, coded: list[CodedFrame] | None) -> Iterator[PlanarFrame]:
+        if self._reason is not None:
+            self._lost += [each.number for each in coded or ()]
+            return
         try:
-            frames, self._state = self._reader.decode_one(coded, self._state)
+            frames, self._state = self._reader.decode(coded, self._state)
         except StreamError as error:
             if not self._reader.is_partial:
                 raise
-            if coded is not None:  # what is decoded and waits for this frame
-                yield from self._pull(None, [])
-            self._reason = str(error)
-            self._lost += numbers
+            if coded is None:
+                self._reason = str(error)
+            elif len(coded) > 1:
+                for each in coded:
+                    yield from self._pull([each])
+            else:
+                yield from self._pull(None)  # what is decoded and waits for this frame
+                self._reason = str(error)
+                self._lost.append(coded[0].number)
             return
         for frame in frames:
             self._last_pts = frame.pts
@@ -239,16 +273,16 @@ class _Walk:
                 self._tell_of_damage()
                 self._damage = str(damaged.error)
             return
-        if self._reason is None:
-            yield from self._pull(None, [])
+        yield from self._let_go()
+        yield from self._pull(None)
         self._reason = self._damage or str(damaged.error)
         self._damage = None
         self._lost += damaged.frames
 
     def finish(self) -> Iterator[PlanarFrame]:
         """Give the last frames."""
-        if self._reason is None:
-            yield from self._pull(None, [])
+        yield from self._let_go()
+        yield from self._pull(None)
         self._tell()
         self._tell_of_damage()
         if self._cut is not None:
