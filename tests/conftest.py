@@ -49,6 +49,11 @@ def shared() -> Path:
     return SHARED
 
 
+def shown(value: object) -> str:
+    """What a value is called in the name of a test: without an address, which is another in each process."""
+    return repr(value).split(" at 0x")[0]
+
+
 @contextlib.contextmanager
 def without_onednn() -> Iterator[None]:
     """Switch oneDNN off. (`torch.backends.mkldnn.flags` does too, but warns about Intel GPUs.)"""

@@ -29,7 +29,7 @@ from nicodec.errors import (
 from nicodec.media import LossyConversionWarning
 from nicodec.model import Model
 
-from .conftest import smooth_picture
+from .conftest import shown, smooth_picture
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +394,7 @@ def test_files_of_several_sizes_are_refused(tiny: Model) -> None:
         tiny.decode_tensor(files)
 
 
-@pytest.mark.parametrize("files", [[], (), b"", "x.nic", None, 3, [None], [[]], {"a": b""}, iter([])], ids=repr)
+@pytest.mark.parametrize("files", [[], (), b"", "x.nic", None, 3, [None], [[]], {"a": b""}, iter([])], ids=shown)
 def test_what_is_no_list_of_files_is_refused(tiny: Model, files: object) -> None:
     with pytest.raises(InputError):
         tiny.decode_tensor(files)

@@ -25,7 +25,7 @@ from nicodec.errors import NicodecError
 from nicodec.media import LossyConversionWarning
 from nicodec.model import Model
 
-from .conftest import smooth_picture
+from .conftest import shown, smooth_picture
 
 PICTURE = smooth_picture(20, 24)
 
@@ -368,7 +368,7 @@ def test_a_size_of_any_whole_numbers_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    "device", ["abacus", "cuda:99", "meta", "", "cpu,", None, 3.5, 2**63, b"\x80", object()], ids=str
+    "device", ["abacus", "cuda:99", "meta", "", "cpu,", None, 3.5, 2**63, b"\x80", object()], ids=shown
 )
 def test_devices_that_are_not_there_are_told(nic: bytes, device: object) -> None:
     calls = [

@@ -15,6 +15,8 @@ from nicodec.codecs import family, family_names
 from nicodec.codecs.options import Option, Options, option
 from nicodec.errors import QualityError
 
+from ..conftest import shown
+
 
 @dataclass(frozen=True)
 class Wishes(Options):
@@ -66,7 +68,7 @@ def test_a_whole_number_is_a_number() -> None:
 
 
 @pytest.mark.parametrize("name", ["count", "share", "most_bytes", "seconds"])
-@pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=shown)
 def test_what_is_no_number_is_refused(name: str, value: object) -> None:
     with pytest.raises(QualityError, match=name):
         BY_NAME[name].check(value)
