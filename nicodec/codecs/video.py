@@ -29,6 +29,8 @@ from nicodec.codecs.clip import ClipCodec, CodedFrame, Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.options import Options, option
 from nicodec.codecs.tile_pool import TilePool
+from nicodec.codecs.video_head import code_flag, code_head, read_head
+from nicodec.codecs.video_memory import NOTHING, Known, Memory, frames_at, references_of, with_frame, with_prepared
 from nicodec.codecs.video_network import (
     ALIGNMENT,
     LUMA,
@@ -39,35 +41,23 @@ from nicodec.codecs.video_network import (
     VideoNetwork,
     error_level,
     planes_to_rgb,
-    prepare,
     rgb_to_planes,
     to_codes,
     weighted_error,
     without_motion,
 )
+from nicodec.codecs.video_order import KEY, KEY_BONUSES, Turn, low_delay, pyramids, together
 from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
 from nicodec.codecs.video_stills import BlockBits, Still, weighed
 from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamDecoder, StreamEncoder, Within
-from nicodec.entropy.priors import ScaleMixture, Weighted
 from nicodec.errors import CorruptError
 from nicodec.exact.anchors import QUALITY_STEPS
 from nicodec.motion.field import Motion
 from nicodec.motion.search import price_of
 
-KEY, P, B = 0, 1, 2
-"""Types of frames."""
-
-QUALITY_INDEX, DISTANCE_INDEX, SECOND_INDEX, PICTURE_INDEX = 38, 30, 6, 7
-"""Scales of what a stream begins with: the difference of quality, the first distance, the second one's from its
-opposite, and 1 where a frame with references is a picture."""
-
 PICTURE_TRIED, PICTURE_SLOPE = 0.4, 0.0125
 """A frame is tried as a picture where it takes at least so much of the bits of the last picture, which are taken to
 grow by so many nats each half step of quality."""
-
-DISTANCE_MAX = 64
-KEPT_PREPARED = 4
-"""References that are kept filtered."""
 
 AT_ONCE, AT_ONCE_PIXELS = 2, 2**19
 """Frames that are coded at once, and the largest of which so many are: larger ones keep all threads busy."""
@@ -75,18 +65,8 @@ AT_ONCE, AT_ONCE_PIXELS = 2, 2**19
 REFRESH = 32
 """After so many frames since a key frame memory is derived anew from the frame."""
 
-KEY_BONUS, LEVEL_STEP = 44, 20
-"""Half steps by which key frames are finer than the clip's quality, and each level of a pyramid is coarser."""
-
-KEY_BONUSES = (KEY_BONUS, 20)
-"""Tried in this order where frames wait for a key frame: one that hardly predicts them need not be as fine. A key
-frame alone has the last."""
-
 KEY_WORTH = 1.6
 """How much more an error counts when key frames are tried: it goes on into frames that do not wait yet."""
-
-LOW_DELAY_STEPS = (0, -20, -10, -20)
-"""Half steps added in low delay, frame by frame since the last that is coded finely."""
 
 CUT_LEAST, CUT_RATIO = 0.06, 3.0
 """A scene begins where means of squares of 16 pixels change by so much, and so many times as much as before."""
@@ -122,40 +102,6 @@ class VideoOptions(Options):
 
 
 @dataclass(frozen=True)
-class Known:
-    """A decoded frame that others may refer to.
-
-    Attributes:
-        number: in the order of coding.
-        index: in the order of time, from 0.
-        reference: what it is to them.
-
-    """
-
-    number: int
-    index: int
-    reference: Reference
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Decoded frames, as encoder and decoder have them.
-
-    Attributes:
-        known: the last anchor, what it refers to, and what was decoded since.
-        prepared: of those of them that were used last, by number.
-        key_index: of the last key frame, in the order of time.
-        frames: how many were decoded.
-
-    """
-
-    known: tuple[Known, ...] = ()
-    prepared: tuple[tuple[int, Prepared], ...] = ()
-    key_index: int = 0
-    frames: int = 0
-
-
-@dataclass(frozen=True)
 class EncoderState:
     """All that an encoder carries from frame to frame.
 
@@ -180,7 +126,7 @@ class EncoderState:
     size: tuple[int, int]
     quality: int
     options: VideoOptions
-    memory: Memory = Memory()
+    memory: Memory = NOTHING
     waiting: tuple[Frame, ...] = ()
     key_waits: bool = False
     length: int = 0
@@ -221,24 +167,6 @@ class Written:
 
 
 @dataclass(frozen=True)
-class _Turn:
-    """A frame that is next to be coded; it and its references are given by their index in the order of time.
-
-    Attributes:
-        index: of the frame.
-        kind: KEY, P or B.
-        references: of it.
-        bonus: half steps by which it is finer than the clip.
-
-    """
-
-    index: int
-    kind: int
-    references: tuple[int, ...]
-    bonus: int
-
-
-@dataclass(frozen=True)
 class _Way:
     """What coding frames that wait comes to.
 
@@ -269,7 +197,7 @@ class DecoderState:
 
     size: tuple[int, int]
     quality: int
-    memory: Memory = Memory()
+    memory: Memory = NOTHING
     waiting: tuple[tuple[int, Frame], ...] = ()
     shown: int = 0
 
@@ -344,7 +272,8 @@ class Video(VideoNetwork, ClipCodec):
         if not state.waiting:
             return [], state
         if state.options.low_delay:
-            way = self._way(state, [_low_delay_turn(state)])
+            turn = low_delay(state.first, None if state.key_waits else state.memory.key_index)
+            way = self._way(state, [turn])
         elif state.key_waits:
             way = self._key_and_after(state)
         else:
@@ -354,10 +283,10 @@ class Video(VideoNetwork, ClipCodec):
     def _key_and_after(self, state: EncoderState) -> _Way:
         """Code a key frame, as fine as pays for the frames after it that wait, and those."""
         key, end = state.first, state.number - 1
-        keys = [_Turn(key, KEY, (), bonus) for bonus in KEY_BONUSES]
+        keys = [Turn(key, KEY, (), bonus) for bonus in KEY_BONUSES]
         if key == end:
             return self._way(state, keys[-1:])
-        group = _pyramids(key, end, end - key)
+        group = pyramids(key, end, end - key)
         best, _ = self._cheapest(state, [[turn, *group] for turn in keys], worth=KEY_WORTH)
         after = self._after(best.begun, key, replace(best, coded=best.coded[1:]))
         return replace(after, coded=[best.coded[0], *after.coded])
@@ -374,16 +303,16 @@ class Video(VideoNetwork, ClipCodec):
         end = state.number - 1
         count = end - last
         if not state.options.is_fitted or any(f.wish.ends_group is not None for f in state.waiting[-count:]):
-            return group or self._way(state, _pyramids(last, end, count))
+            return group or self._way(state, pyramids(last, end, count))
         if state.alike:
-            way = self._way(state, _pyramids(last, end, state.length))
+            way = self._way(state, pyramids(last, end, state.length))
             return replace(way, state=replace(way.state, alike=state.alike - 1))
         lengths = [GROUP_LENGTHS[0], *(length for length in GROUP_LENGTHS[1:] if length < count)]
-        best, number = self._cheapest(state, [_pyramids(last, end, length) for length in lengths], first=group)
+        best, number = self._cheapest(state, [pyramids(last, end, length) for length in lengths], first=group)
         return replace(best, state=replace(best.state, length=lengths[number], alike=GROUPS_ALIKE))
 
     def _cheapest(
-        self, state: EncoderState, ways: Sequence[Sequence[_Turn]], *, first: _Way | None = None, worth: float = 1.0
+        self, state: EncoderState, ways: Sequence[Sequence[Turn]], *, first: _Way | None = None, worth: float = 1.0
     ) -> tuple[_Way, int]:
         """Code frames that wait in the cheapest of several ways, tried in their order while they cost less and less.
 
@@ -412,9 +341,9 @@ class Video(VideoNetwork, ClipCodec):
             best, number = way, number + 1
         return best, number
 
-    def _way(self, state: EncoderState, turns: Sequence[_Turn]) -> _Way:
+    def _way(self, state: EncoderState, turns: Sequence[Turn]) -> _Way:
         """Code frames that wait, in this order; the second one refers to the first."""
-        first, *others = _together(turns, _at_once(padded_size(state.size)))
+        first, *others = together(turns, _at_once(padded_size(state.size)))
         coded, begun = self._run(state, first)
         state = begun
         for run in others:
@@ -422,11 +351,11 @@ class Video(VideoNetwork, ClipCodec):
             coded += packets
         return _Way(coded, begun, state)
 
-    def _run(self, state: EncoderState, turns: Sequence[_Turn]) -> tuple[list[CodedFrame], EncoderState]:
+    def _run(self, state: EncoderState, turns: Sequence[Turn]) -> tuple[list[CodedFrame], EncoderState]:
         """Code frames of which none refers to another."""
-        used = [_found(state.memory, turn.references) for turn in turns]
+        used = [frames_at(state.memory, turn.references) for turn in turns]
         with self._pool(state.size) as pool:
-            start = replace(state, memory=_prepared(pool, state.memory, used))
+            start = replace(state, memory=with_prepared(pool, state.memory, used))
             pairs = list(zip(turns, used, strict=True))
             written = list(pool.map(lambda pair: self._best(start, *pair), pairs))
         coded, state = list[CodedFrame](), start
@@ -439,7 +368,7 @@ class Video(VideoNetwork, ClipCodec):
         """What codes frames of H, W; small ones in one thread each, which is faster even for one of them."""
         return TilePool(self.deviation.device, alone=_at_once(padded_size(size)) == 1, keeps_memory=True)
 
-    def _best(self, state: EncoderState, turn: _Turn, used: Sequence[Known]) -> Written:
+    def _best(self, state: EncoderState, turn: Turn, used: Sequence[Known]) -> Written:
         """Write a frame that waits, predicted or as a picture."""
         frame = state.waiting[turn.index - state.first]
         quality = _quality_of(state, turn)
@@ -450,7 +379,7 @@ class Video(VideoNetwork, ClipCodec):
         return best
 
     def _taken(
-        self, state: EncoderState, turn: _Turn, used: Sequence[Known], written: Written
+        self, state: EncoderState, turn: Turn, used: Sequence[Known], written: Written
     ) -> tuple[CodedFrame, EncoderState]:
         """The packet of a frame, and the state after it."""
         frame, number = state.waiting[turn.index - state.first], state.memory.frames
@@ -458,7 +387,7 @@ class Video(VideoNetwork, ClipCodec):
         packet = CodedFrame(number, written.stream, frame.pts, frame.duration, turn.kind, not used, seen)
         return packet, replace(
             state,
-            memory=_remembered(state.memory, turn.index, used, written.reference),
+            memory=with_frame(state.memory, turn.index, used, written.reference),
             picture=(written.bits, _quality_of(state, turn)) if written.picture else state.picture,
             bits=state.bits + written.bits,
             levels=state.levels + written.level,
@@ -469,7 +398,7 @@ class Video(VideoNetwork, ClipCodec):
     ) -> Written:
         """Write a frame in one of the two ways."""
         encoder, size = StreamEncoder(1), padded_size(state.size)
-        _code_head(encoder, state.quality, quality, [k.index - index for k in used], as_picture=as_picture)
+        code_head(encoder, state.quality, quality, [k.index - index for k in used], as_picture=as_picture)
         x, counts = padded(frame), counts_of(frame)
         reference = self._code(
             encoder, x, state.memory, index, used, quality, size, as_picture=as_picture, counts=counts
@@ -493,24 +422,24 @@ class Video(VideoNetwork, ClipCodec):
     def decode(self, coded: CodedFrame | None, state: DecoderState) -> tuple[list[Frame], DecoderState]:
         """See `ClipCodec.decode`."""
         if coded is not None:
-            return self.decode_together([coded], state)
+            return self.decodetogether([coded], state)
         return [frame for _, frame in sorted(state.waiting, key=lambda each: each[0])], replace(state, waiting=())
 
     def at_once(self, size: tuple[int, int]) -> int:
         """See `ClipCodec.at_once`."""
         return _at_once(padded_size(size))
 
-    def decode_together(self, coded: Sequence[CodedFrame], state: DecoderState) -> tuple[list[Frame], DecoderState]:
+    def decodetogether(self, coded: Sequence[CodedFrame], state: DecoderState) -> tuple[list[Frame], DecoderState]:
         """See `ClipCodec.decode_together`."""
         memory = state.memory
-        used = [_found_for(each, memory) for each in coded]
+        used = [references_of(each, memory) for each in coded]
         with self._pool(state.size) as pool:
-            memory = _prepared(pool, memory, used)
+            memory = with_prepared(pool, memory, used)
             size, pairs = padded_size(state.size), list(zip(coded, used, strict=True))
             found = list(pool.map(lambda pair: self._decoded(memory, state.quality, size, *pair), pairs))
         waiting = list(state.waiting)
         for each, own, (index, reference) in zip(coded, used, found, strict=True):
-            memory = _remembered(replace(memory, frames=each.number), index, own, reference)
+            memory = with_frame(replace(memory, frames=each.number), index, own, reference)
             waiting.append((index, _cut(reference.planes, state.size, each.pts, each.duration)))
         waiting.sort(key=lambda each: each[0])
         shown, ready = state.shown, []
@@ -524,7 +453,7 @@ class Video(VideoNetwork, ClipCodec):
     ) -> tuple[int, Reference]:
         """A frame's index in the order of time, and the frame."""
         decoder = StreamDecoder([coded.stream])
-        quality, distances, as_picture = _read_head(decoder, base, len(used))
+        quality, distances, as_picture = read_head(decoder, base, len(used))
         if used:
             index = used[0].index - distances[0]
             if any(k.index - index != d for k, d in zip(used, distances, strict=True)):
@@ -587,7 +516,7 @@ class Video(VideoNetwork, ClipCodec):
         price = None if counts is None else price_of(self.rate_weight(quality)) / counts.errors
         motion = self.code_motion(coder, x, references, distances, quality, price)
         if x is None:
-            tell = partial(_code_flag, coder)
+            tell = partial(code_flag, coder)
             return self.code_frame(coder, None, motion, references, distances, quality, None, tell).reference
         assert isinstance(coder, StreamEncoder)
         return self._least_cost(coder, x, motion, references, distances, quality, counts)
@@ -613,7 +542,7 @@ class Video(VideoNetwork, ClipCodec):
             bits = BlockBits(encoder, grid)
             inner = _spending(bits, counts)
             inner = inner if kept is None else Within(inner, kept)
-            tell = partial(_code_flag, encoder)
+            tell = partial(code_flag, encoder)
             coded = self.code_frame(inner, x, motion, references, distances, quality, cells, tell)
             return coded, weighed(x, coded, bits, weight, cells)
 
@@ -644,99 +573,15 @@ class Video(VideoNetwork, ClipCodec):
         return self.first_reference(decoded, quality)
 
 
-def _quality_of(state: EncoderState, turn: _Turn) -> int:
+def _quality_of(state: EncoderState, turn: Turn) -> int:
     """Half steps of a frame that waits."""
     wish = state.waiting[turn.index - state.first].wish.quality
     return min(max(state.quality + turn.bonus + wish, 0), QUALITY_STEPS)
 
 
-def _found(memory: Memory, indices: Sequence[int]) -> list[Known]:
-    """Frames by their index in the order of time."""
-    return [next(k for k in memory.known if k.index == index) for index in indices]
-
-
-def _found_for(coded: CodedFrame, memory: Memory) -> list[Known]:
-    """A packet's references.
-
-    Raises:
-        CorruptError: one of them is not there.
-
-    """
-    known = {k.number: k for k in memory.known}
-    for number in coded.references:
-        if number not in known:
-            raise CorruptError(f"frame {coded.number} is predicted from frame {number}, which is not there")
-    return [] if coded.is_key else [known[number] for number in coded.references]
-
-
-def _prepared(pool: TilePool, memory: Memory, used: Sequence[Sequence[Known]]) -> Memory:
-    """The same memory with the references of some frames filtered, those last."""
-    cache, wanted = dict(memory.prepared), {k.number: k.reference for own in used for k in own}
-    missing = [number for number in wanted if number not in cache]
-    cache |= zip(missing, pool.map(lambda number: prepare(wanted[number].planes), missing), strict=True)
-    order = [*(number for number in cache if number not in wanted), *wanted]
-    return replace(memory, prepared=tuple((number, cache[number]) for number in order))
-
-
-def _remembered(memory: Memory, index: int, used: Sequence[Known], reference: Reference) -> Memory:
-    """What is known after one more frame; see `VideoNetwork.code_frame` for the reference."""
-    known = Known(memory.frames, index, reference)
-    if not used:
-        return Memory((known,), (), index, memory.frames + 1)
-    is_anchor = all(k.index < index for k in used)
-    kept = (*used, known) if is_anchor else (*memory.known, known)
-    numbers = {k.number for k in kept}
-    prepared = tuple((n, p) for n, p in memory.prepared if n in numbers)[-KEPT_PREPARED:]
-    return Memory(kept, prepared, memory.key_index, memory.frames + 1)
-
-
 def _at_once(size: tuple[int, int]) -> int:
     """How many frames of H, W are coded at once."""
     return AT_ONCE if math.prod(size) <= AT_ONCE_PIXELS else 1
-
-
-def _together(turns: Sequence[_Turn], most: int) -> list[list[_Turn]]:
-    """Runs of up to so many turns of which none refers to another."""
-    runs: list[list[_Turn]] = []
-    for turn in turns:
-        if runs and len(runs[-1]) < most and not any(other.index in turn.references for other in runs[-1]):
-            runs[-1].append(turn)
-        else:
-            runs.append([turn])
-    return runs
-
-
-def _low_delay_turn(state: EncoderState) -> _Turn:
-    """The one frame that waits in low delay."""
-    index = state.first
-    if state.key_waits:
-        return _Turn(index, KEY, (), KEY_BONUS)
-    place = (index - state.memory.key_index) % len(LOW_DELAY_STEPS)
-    fine = index - (place or len(LOW_DELAY_STEPS))
-    references = (index - 1,) if fine == index - 1 else (index - 1, fine)
-    return _Turn(index, P, references, LOW_DELAY_STEPS[place])
-
-
-def _pyramids(last: int, end: int, length: int) -> list[_Turn]:
-    """The frames after `last` up to `end` in groups of this length, the last one of what is left."""
-    turns = []
-    while last < end:
-        anchor = min(last + length, end)
-        turns.append(_Turn(anchor, P, (last,), 0))
-        between = _between(last, anchor, 1)
-        turns += [_Turn(index, B, references, -LEVEL_STEP * level) for index, references, level in between]
-        last = anchor
-    return turns
-
-
-def _between(low: int, high: int, level: int) -> list[tuple[int, tuple[int, int], int]]:
-    """Frames between two that are coded, in order of coding, level by level: index, references, level."""
-    gaps, turns = [(low, high)], list[tuple[int, tuple[int, int], int]]()
-    while gaps := [(low, high) for low, high in gaps if high - low > 1]:
-        turns += [((low + high) // 2, (low, high), level) for low, high in gaps]
-        gaps = [half for low, high in gaps for half in ((low, (low + high) // 2), ((low + high) // 2, high))]
-        level += 1
-    return turns
 
 
 def _spending(coder: Coder, counts: Counts | None) -> Coder:
@@ -761,51 +606,3 @@ def _is_hard(bits: int, quality: int, picture: tuple[int, int] | None) -> bool:
     if picture is None:
         return False
     return bits >= PICTURE_TRIED * picture[0] * math.exp(PICTURE_SLOPE * (quality - picture[1]))
-
-
-def _number(index: int, device: torch.device) -> ScaleMixture:
-    return ScaleMixture(torch.full((1, 1, 1, 1), index, device=device))
-
-
-def _code_number(coder: Coder, value: int | None, index: int) -> int:
-    wanted = None if value is None else torch.full((1, 1, 1, 1), float(value))
-    return int(coder.code(wanted, _number(index, torch.device("cpu"))))
-
-
-def _code_flag(coder: Coder, value: bool | None) -> bool:
-    wanted = None if value is None else torch.full((1, 1, 1, 1), float(value))
-    return bool(coder.code(wanted, Weighted(torch.ones(1, 2, dtype=torch.int64))))
-
-
-def _code_head(coder: Coder, base: int, quality: int, distances: Sequence[int], *, as_picture: bool) -> None:
-    """Hand over what a frame's stream begins with."""
-    _code_number(coder, quality - base, QUALITY_INDEX)
-    for number, distance in enumerate(distances):
-        if number == 0:
-            _code_number(coder, distance, DISTANCE_INDEX)
-        else:
-            _code_number(coder, distance + distances[0], SECOND_INDEX)
-    if distances:
-        _code_number(coder, int(as_picture), PICTURE_INDEX)
-
-
-def _read_head(coder: Coder, base: int, references: int) -> tuple[int, list[int], bool]:
-    """Quality, distances and whether the frame is a picture, as `_code_head` wrote them.
-
-    Raises:
-        CorruptError: they cannot be.
-
-    """
-    quality = base + _code_number(coder, None, QUALITY_INDEX)
-    distances: list[int] = []
-    for number in range(references):
-        if number == 0:
-            distances.append(_code_number(coder, None, DISTANCE_INDEX))
-        else:
-            distances.append(_code_number(coder, None, SECOND_INDEX) - distances[0])
-    if not 0 <= quality <= QUALITY_STEPS or any(not 0 < abs(d) <= DISTANCE_MAX for d in distances):
-        raise CorruptError("a frame's quality or references are not possible")
-    picture = _code_number(coder, None, PICTURE_INDEX) if references else 1
-    if picture not in (0, 1):
-        raise CorruptError("a frame is neither a picture nor predicted")
-    return quality, distances, picture == 1

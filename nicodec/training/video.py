@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.video import KEY_BONUS, LOW_DELAY_STEPS
 from nicodec.codecs.video_network import (
     Coded,
     Planes,
@@ -29,6 +28,7 @@ from nicodec.codecs.video_network import (
     to_codes,
     weighted_error,
 )
+from nicodec.codecs.video_order import KEY_BONUS, LOW_DELAY_STEPS
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS

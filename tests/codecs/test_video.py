@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import nicodec
 from nicodec.codecs import video as module
 from nicodec.codecs.clip import CodedFrame, Frame, Wish
-from nicodec.codecs.video import EncoderState, Known, Video, VideoOptions, Written
+from nicodec.codecs.video import EncoderState, Video, VideoOptions, Written
+from nicodec.codecs.video_head import read_head
+from nicodec.codecs.video_memory import Known
 from nicodec.codecs.video_network import (
     Planes,
     from_grid,
@@ -24,6 +26,7 @@ from nicodec.codecs.video_network import (
     rgb_to_planes,
     to_grid,
 )
+from nicodec.codecs.video_order import Turn
 from nicodec.codecs.video_padding import padded
 from nicodec.codecs.video_stills import Still
 from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
@@ -113,7 +116,7 @@ def test_a_frame_that_nothing_predicts_is_a_picture(codec: Video, monkeypatch: p
     def pictures() -> list[bool]:
         packets = check(codec, frames, gop=1)
         assert [p.type for p in packets] == [0, 1, 1, 1]
-        heads = [module._read_head(StreamDecoder([p.stream]), 90, len(p.references)) for p in packets]
+        heads = [read_head(StreamDecoder([p.stream]), 90, len(p.references)) for p in packets]
         return [as_picture for _, _, as_picture in heads]
 
     assert pictures() == [True, False, False, False]
@@ -127,12 +130,12 @@ def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch
     coded: list[int] = []
 
     class Dear(Video):
-        def _best(self, state: EncoderState, turn: module._Turn, used: Sequence[Known]) -> Written:
+        def _best(self, state: EncoderState, turn: Turn, used: Sequence[Known]) -> Written:
             written = codec._best(state, turn, used)
             return dataclasses.replace(written, bits=written.bits + 10**6 * (turn.kind == 2 and turn.index < 9))
 
         def _taken(
-            self, state: EncoderState, turn: module._Turn, used: Sequence[Known], written: Written
+            self, state: EncoderState, turn: Turn, used: Sequence[Known], written: Written
         ) -> tuple[CodedFrame, EncoderState]:
             coded.append(turn.index)
             return super()._taken(state, turn, used, written)
@@ -154,14 +157,14 @@ def test_groups_are_tried_unless_their_length_is_given(codec: Video, monkeypatch
 @pytest.mark.parametrize(("loss", "bonus"), [(-1e3, 20), (1e3, 44)])
 def test_a_key_frame_is_as_fine_as_pays(codec: Video, loss: float, bonus: int) -> None:
     class CoarseIsWorse(Video):
-        def _best(self, state: EncoderState, turn: module._Turn, used: Sequence[Known]) -> Written:
+        def _best(self, state: EncoderState, turn: Turn, used: Sequence[Known]) -> Written:
             written = codec._best(state, turn, used)
             return dataclasses.replace(written, level=written.level + loss * (turn.bonus == 20))
 
     key, *_ = encoded(CoarseIsWorse(codec.config), moving_clip(3, 64, 64))
-    assert module._read_head(StreamDecoder([key.stream]), 90, 0)[0] == 90 + bonus
+    assert read_head(StreamDecoder([key.stream]), 90, 0)[0] == 90 + bonus
     (alone,) = encoded(codec, moving_clip(1, 64, 64))
-    assert module._read_head(StreamDecoder([alone.stream]), 90, 0)[0] == 110
+    assert read_head(StreamDecoder([alone.stream]), 90, 0)[0] == 110
 
 
 def test_groups_end_where_a_control_wishes(codec: Video) -> None:
@@ -356,7 +359,7 @@ def test_weights_go_out_and_in(codec: Video) -> None:
 def test_decoder_of_one_stream_needs_the_same_head(codec: Video) -> None:
     packets = encoded(codec, moving_clip(2, 64, 64))
     decoder = StreamDecoder([packets[1].stream])
-    quality, distances, as_picture = module._read_head(decoder, 90, 1)
+    quality, distances, as_picture = read_head(decoder, 90, 1)
     assert (quality, distances, as_picture) == (90, [-1], False)
 
 
