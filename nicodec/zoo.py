@@ -33,7 +33,7 @@ FINGERPRINT_BYTES = 4
 PACKAGED: dict[str, tuple[str, str]] = {
     # fingerprint: (name, folder). Append only: a file names its model by fingerprint, for ever.
     "493db1c1": ("hyperprior", "hyperprior"),
-    "f70ae435": ("video", "video"),
+    "1046f632": ("video", "video"),
     "08c512f5": ("vqgan", "vqgan"),
     "177112f6": ("hvae", "hvae"),
     "da3645cc": ("mcquic", "mcquic"),

@@ -10,11 +10,13 @@ from nicodec.codecs.clip import Frame
 from nicodec.codecs.latent import LatentCodec
 from nicodec.codecs.video import Video
 from nicodec.codecs.video_network import VideoConfig
+from nicodec.codecs.video_start import start_from
 
 from .conftest import smooth_picture, tiny_codec
 
 TINY_VIDEO = {
     "latents": 24,
+    "coarse_latents": 16,
     "split": 8,
     "context": 16,
     "coarse_context": 16,
@@ -38,10 +40,10 @@ def tiny_video(**changes: object) -> Video:
     torch.manual_seed(1)
     codec = Video(VideoConfig(**{**TINY_VIDEO, **changes}))  # type: ignore[arg-type]
     shape = torch.linspace(1, 0.05, 96)[:, None, None]
-    codec.start_from(0.1 * shape * torch.randn(3000, 96, 1, 1) + 0.02 * torch.randn(3000, 96, 2, 2))
+    start_from(codec, 0.1 * shape * torch.randn(3000, 96, 1, 1) + 0.02 * torch.randn(3000, 96, 2, 2))
     with torch.no_grad():
         for name, parameter in codec.named_parameters():
-            if "log_" not in name and not name.startswith(("to_fine", "to_latents", "from_")):
+            if "log_" not in name and not name.startswith(("to_fine", "to_latents", "to_rest", "from_")):
                 parameter.add_(0.02 * torch.randn_like(parameter))
     codec.to_integers()
     codec.borrow(codec.config.intra, pictures)

@@ -31,23 +31,18 @@ from nicodec.codecs.options import Options, option
 from nicodec.codecs.tile_pool import TilePool
 from nicodec.codecs.video_head import code_flag, code_head, read_head
 from nicodec.codecs.video_memory import NOTHING, Known, Memory, frames_at, references_of, with_frame, with_prepared
-from nicodec.codecs.video_network import (
-    ALIGNMENT,
+from nicodec.codecs.video_network import ALIGNMENT, Coded, Prepared, Reference, VideoNetwork, without_motion
+from nicodec.codecs.video_order import KEY, KEY_BONUSES, Turn, low_delay, pyramids, together
+from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
+from nicodec.codecs.video_planes import (
     LUMA,
-    Coded,
     Planes,
-    Prepared,
-    Reference,
-    VideoNetwork,
     error_level,
     planes_to_rgb,
     rgb_to_planes,
     to_codes,
     weighted_error,
-    without_motion,
 )
-from nicodec.codecs.video_order import KEY, KEY_BONUSES, Turn, low_delay, pyramids, together
-from nicodec.codecs.video_padding import Counts, counts_of, padded, padded_size
 from nicodec.codecs.video_stills import BlockBits, Still, weighed
 from nicodec.entropy.coder import Coder, LeastCost, Stream, StreamDecoder, StreamEncoder, Within
 from nicodec.errors import CorruptError

@@ -2,11 +2,13 @@
 
     references ─ moved by vectors ─┬─ p₀, p₁ ─ context (1/8) ─┬─ mask, correction ─ prediction p
     their memory ─ moved ──────────┘                         └─ context (1/16)
-    x − p ─ unshuffle 8 ─ blocks with context ─ unshuffle 2 ─ 1x1 ─ blocks with context ─ y ─ ×gain(quality)
+    x − p ─┬ unshuffle 8 ─ blocks with context ─ unshuffle 2 ─ 1x1 ─ blocks with context ─┬ y ─ ×gain(quality)
+           └ unshuffle 16 ─ 1x1 ──────────────────────────────────────────────────────────┘
         y_s ─ hyper_analysis ─ [z] ─┬─ mean_hyper ─ + context (float) ────────────────── μ of each pass
                                     └─ scale_hyper ─┐
         symbols of the references, moved ───────────┴─ scales (integers) ─────── scale index of each pass
-    x̂ = p + (shuffle 8 ─ blocks with context ─ shuffle 2 ─ 1x1 ─ blocks with context ─ ŷ),  and a new memory
+    x̂ = p + (shuffle 8 ─ blocks with context ─ shuffle 2 ─ 1x1 ─ blocks with context ─ ŷ) + (shuffle 16 ─ 1x1 ─ ŷ),
+    and a new memory
 
 Planes are unshuffled to one grid at 1/8: Y by 8, U and V by 4, 96 channels. Every branch starts at zero: an untrained
 network codes the difference of frame and prediction by the principal components that `start_from` is given.
@@ -19,10 +21,8 @@ Sources: conditional coding, DCVC (Li et al. 2021); memory beside the frame, HyT
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,15 +31,23 @@ from torch import Tensor, nn
 from nicodec.codecs.base import Codec
 from nicodec.codecs.hyper_latents import code_hyper_latents, index_of
 from nicodec.codecs.latent import LatentCodec
+from nicodec.codecs.video_planes import (
+    GRID,
+    Planes,
+    from_grid,
+    planes_to_rgb,
+    rgb_to_planes,
+    squares,
+    to_codes,
+    to_grid,
+    weighted_error,
+)
 from nicodec.entropy.coder import Coder, RateEstimator
 from nicodec.entropy.factorized import FactorizedModel
 from nicodec.entropy.priors import Prior, ScaleMixture
-from nicodec.entropy.tables import SCALE_MIN, SCALE_STEP, SCALES
-from nicodec.exact.anchors import ANCHORS
 from nicodec.exact.layers import ACTIVATION_MAX, ExactPointwise
 from nicodec.exact.symbols import magnitude_features, signed_features
 from nicodec.layers.blocks import Basis, BlockStack, Pointwise
-from nicodec.layers.components import levelling
 from nicodec.layers.contexts import HyperContext, MeanContext, ScaleContext, learn, pass_channels, passes
 from nicodec.layers.hyper import HyperAnalysis, MeanHyper, ScaleHyper
 from nicodec.layers.quality import QualityTable
@@ -55,26 +63,9 @@ from nicodec.motion.field import CELL, REACH, Motion, blocks_of, moved_to_neares
 from nicodec.motion.search import find_motion, price_of
 from nicodec.motion.vectors import VectorCoder, continued_from
 
-GRID = 96
-"""Channels of the grid at 1/8: 64 of Y, 16 of U, 16 of V."""
-
-PIXEL_MIDDLE, PIXEL_GAIN = 0.5, 4.0
-CHROMA_GAIN = (2 / 3) ** 0.5
-"""Of U and V against Y in the grid."""
-
-KR, KB = 0.299, 0.114
-"""BT.601: what red and blue count in luma, where frames are coded as pictures, whatever the clip's own matrix."""
-
-LUMA, CHROMA = 6 / 8, 5 / 8
-"""What squared errors count. Clips are judged by (6·Y + U + V)/8 of the planes' PSNR in decibels, and a decibel of a
-chroma plane, whose error is a fourth to a sixth of luma's, stands for so much less of squared error."""
-
 ALIGNMENT = 64
 MARGIN = REACH + CELL
 """Pixels around a plane of luma that vectors may look at; half as many around chroma."""
-
-DEVIATION_MIN = 0.05
-"""Components are normalised by no less than this."""
 
 DISTANCE_UNIT = 16
 
@@ -83,7 +74,9 @@ DISTANCE_UNIT = 16
 class VideoConfig:
     """Sizes of the network; those of `models/video` are in its recipe."""
 
-    latents: int = 192
+    latents: int = 256
+    coarse_latents: int = 192
+    """The first of them. The others are what these leave out: of the difference, and added to it, by matrices."""
     split: int = 48
     context: int = 64
     """Channels of the context at 1/8."""
@@ -110,25 +103,6 @@ class VideoConfig:
         """λ of L = λ·255²·MSE + bpp for quality in half steps: log-linear; see `weighted_error`."""
         t = quality.to(torch.float32) / 200
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** t
-
-
-@dataclass(frozen=True)
-class Planes:
-    """A batch of frames, sides multiples of 64.
-
-    Attributes:
-        y: (B, 1, H, W), 0..1.
-        u, v: (B, 1, H/2, W/2).
-
-    """
-
-    y: Tensor
-    u: Tensor
-    v: Tensor
-
-    def each(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Y, U, V."""
-        return self.y, self.u, self.v
 
 
 @dataclass(frozen=True)
@@ -168,71 +142,6 @@ def prepare(planes: Planes) -> Prepared:
     return Prepared(phases(planes.y, MARGIN), phases(torch.cat([planes.u, planes.v]), MARGIN // 2))
 
 
-def to_grid(planes: Planes) -> Tensor:
-    """(B, 96, H/8, W/8), about zero and of about unit variance."""
-    y, u, v = ((plane - PIXEL_MIDDLE) * PIXEL_GAIN for plane in planes.each())
-    parts = [F.pixel_unshuffle(y, 8), CHROMA_GAIN * F.pixel_unshuffle(u, 4), CHROMA_GAIN * F.pixel_unshuffle(v, 4)]
-    return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
-
-
-def from_grid(grid: Tensor) -> Planes:
-    """The inverse of `to_grid`."""
-    y = F.pixel_shuffle(grid[:, :64], 8)
-    u, v = (F.pixel_shuffle(part / CHROMA_GAIN, 4) for part in (grid[:, 64:80], grid[:, 80:]))
-    return Planes(*(plane / PIXEL_GAIN + PIXEL_MIDDLE for plane in (y, u, v)))
-
-
-def rgb_to_planes(rgb: Tensor) -> Planes:
-    """Planes of pictures (B, 3, H, W) in about [0, 1], even sides: BT.601 by the full range of codes."""
-    r, g, b = rgb[:, :1], rgb[:, 1:2], rgb[:, 2:]
-    y = KR * r + (1 - KR - KB) * g + KB * b
-    u, v = (b - y) / (2 - 2 * KB) + 0.5, (r - y) / (2 - 2 * KR) + 0.5
-    return Planes(y, F.avg_pool2d(u, 2), F.avg_pool2d(v, 2))
-
-
-def planes_to_rgb(planes: Planes) -> Tensor:
-    """Pictures (B, 3, H, W) of which `rgb_to_planes` gives Y again, and U and V as far as they are smooth.
-
-    Chroma in squares of 2x2 pixels would cost more than smooth chroma, and be decoded no better.
-    """
-    y = planes.y
-    u, v = (F.interpolate(plane, scale_factor=2, mode="bicubic") - 0.5 for plane in (planes.u, planes.v))
-    r, b = y + (2 - 2 * KR) * v, y + (2 - 2 * KB) * u
-    return torch.cat([r, (y - KR * r - KB * b) / (1 - KR - KB), b], 1)
-
-
-class _ToCodes(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return (x.clamp(0, 1) * 255).round_().div_(255)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient
-
-
-def to_codes(planes: Planes) -> Planes:
-    """Planes at 8 bits of precision; the gradient passes unchanged."""
-    return Planes(*(_ToCodes.apply(plane) for plane in planes.each()))
-
-
-def weighted_error(x: Planes, x_hat: Planes) -> Tensor:
-    """The planes' mean squared errors, weighted by `LUMA` and `CHROMA`, (B,)."""
-    y, u, v = ((a - b).square().mean((1, 2, 3)) for a, b in zip(x.each(), x_hat.each(), strict=True))
-    return LUMA * y + CHROMA * (u + v)
-
-
-def error_level(x: Planes, x_hat: Planes) -> float:
-    """The mean of the logarithms of the planes' mean squared errors, 6:1:1, of a batch of one."""
-    errors = [float((a - b).square().mean()) for a, b in zip(x.each(), x_hat.each(), strict=True)]
-    y, u, v = (math.log(max(error, ERROR_MIN)) for error in errors)
-    return (6 * y + u + v) / 8
-
-
-ERROR_MIN = 1e-7
-"""Squared errors below it are all the same: 70 dB."""
-
-
 @dataclass(frozen=True)
 class Coded:
     """What is left of a coded frame.
@@ -259,7 +168,9 @@ class VideoNetwork(Codec):
     def __init__(self, config: VideoConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or VideoConfig()
-        fine, coarse = GRID + c.context, c.latents + c.coarse_context
+        if not c.split < c.coarse_latents <= c.latents:
+            raise ValueError("of the latents, more than split and not more than all are coarse_latents")
+        fine, coarse = GRID + c.context, c.coarse_latents + c.coarse_context
         self.vectors = VectorCoder(c.vector_width)
         self.to_context = Pointwise(2 * GRID + 2 * c.memory + EXTRAS, c.context)
         self.context = BlockStack(c.context, c.context_blocks)
@@ -268,10 +179,12 @@ class VideoNetwork(Codec):
 
         self.to_fine = Basis(GRID, GRID)
         self.fine_analysis = BlockStack(fine, c.analysis_blocks[0], scaled=True)
-        self.to_latents = Basis(4 * fine, c.latents)
+        self.to_latents = Basis(4 * fine, c.coarse_latents)
         self.coarse_analysis = BlockStack(coarse, c.analysis_blocks[1], scaled=True)
         self.coarse_synthesis = BlockStack(coarse, c.synthesis_blocks[0], scaled=True)
-        self.from_latents = Basis(coarse, 4 * fine)
+        rest = c.latents - c.coarse_latents
+        self.to_rest, self.from_rest = Basis(4 * GRID, rest), Basis(rest, 4 * GRID)
+        self.from_latents = Basis(c.latents + c.coarse_context, 4 * fine)
         self.fine_synthesis = BlockStack(fine, c.synthesis_blocks[1], scaled=True)
         self.from_fine = Basis(GRID, GRID)
         self.to_memory = Pointwise(fine, c.memory, zero=True)
@@ -289,7 +202,7 @@ class VideoNetwork(Codec):
         self.mean_hyper = MeanHyper(c.hyper_latents, c.hyper)
         self.mean_from_context = Pointwise(c.coarse_context, c.hyper)
         self.scale_hyper = ScaleHyper(c.hyper_latents, c.scale_hyper)
-        self.scale_from_references = ExactPointwise(2 * c.latents + EXACT_EXTRAS, c.scale_hyper)
+        self.scale_from_references = ExactPointwise(2 * c.coarse_latents + EXACT_EXTRAS, c.scale_hyper)
         channels = pass_channels(c.latents, c.split)
         self.mean_context = nn.ModuleList(MeanContext(c.hyper, known, own) for own, known in channels)
         self.scale_context = nn.ModuleList(
@@ -320,12 +233,26 @@ class VideoNetwork(Codec):
     @torch.no_grad()
     def differences(self, planes: Planes, first: Planes, quality: Tensor) -> Tensor:
         """Squares of 16 pixels of frames less what one reference predicts of them, (N, 96, 2, 2), in the grid."""
+        _, prediction = self._predicted(planes, first, quality)
+        return squares(to_grid(planes) - prediction)
+
+    @torch.no_grad()
+    def left_out(self, planes: Planes, first: Planes, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and what latents that are not even rounded leave out of them, (N, 96, 2, 2) in the grid."""
+        context, prediction = self._predicted(planes, first, quality)
+        coarse_context = self.to_coarse_context(F.pixel_unshuffle(context, 2))
+        difference = to_grid(planes) - prediction
+        latents = self._analyse(difference, context, coarse_context, quality)
+        grid, _ = self._synthesise(latents, prediction, context, coarse_context, quality)
+        return squares(difference), squares(to_grid(planes) - grid)
+
+    def _predicted(self, planes: Planes, first: Planes, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at 1/8, and what one reference predicts of frames."""
         prepared = prepare(first)
         motion = find_motion(planes.y, [(first.y, prepared.y)], price_of(self.rate_weight(quality))).motion()
         reference = self.first_reference(first, quality)
-        _, prediction, _ = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
-        blocks = (to_grid(planes) - prediction).unfold(2, 2, 2).unfold(3, 2, 2)
-        return blocks.permute(0, 2, 3, 1, 4, 5).reshape(-1, GRID, 2, 2)
+        context, prediction, _ = self._context(motion, [(reference, prepared)] * 2, (1, 1), quality)
+        return context, prediction
 
     # The one traversal
 
@@ -408,8 +335,9 @@ class VideoNetwork(Codec):
             if inside is not None:
                 difference = difference * inside
             y = self._analyse(difference, context, coarse_context, quality)
-            z = self.hyper_analysis(torch.cat([torch.asinh(y * gain), coarse_context], 1), quality)
             y = y * gain
+            seen = torch.asinh(y[:, : self.config.coarse_latents])
+            z = self.hyper_analysis(torch.cat([seen, coarse_context], 1), quality)
 
         rows, columns = coarse_context.shape[2:]
         z_shape = (len(quality), self.config.hyper_latents, rows // 4, columns // 4)
@@ -503,7 +431,8 @@ class VideoNetwork(Codec):
         parts = [8.0 * unit * of_blocks]
         for number, (reference, distance) in enumerate(zip(references, distances, strict=True)):
             vectors = motion.of(number)
-            parts.append(moved_to_nearest(reference.magnitudes, vectors))
+            magnitudes = reference.magnitudes[:, : self.config.coarse_latents]
+            parts.append(moved_to_nearest(magnitudes, vectors))
             parts.append(magnitude_features(_roughness(vectors).float(), self.training))
             better = reference.quality - quality
             for value in (better, -better):
@@ -517,18 +446,20 @@ class VideoNetwork(Codec):
         h = torch.cat([self.to_fine(difference), context], 1)
         h = self.fine_analysis(h, quality)
         h = torch.cat([self.to_latents(F.pixel_unshuffle(h, 2)), coarse_context], 1)
-        latents: Tensor = self.coarse_analysis(h, quality)
-        return latents[:, : self.config.latents]
+        h = self.coarse_analysis(h, quality)[:, : self.config.coarse_latents]
+        return torch.cat([h, self.to_rest(F.pixel_unshuffle(difference, 2))], 1)
 
     def _synthesise(
         self, latents: Tensor, prediction: Tensor, context: Tensor, coarse_context: Tensor, quality: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The frame in the grid, and what is new of the memory."""
-        h = self.coarse_synthesis(torch.cat([latents, coarse_context], 1), quality)
-        h = F.pixel_shuffle(self.from_latents(h), 2)
+        coarse, rest = latents.tensor_split([self.config.coarse_latents], 1)
+        h = self.coarse_synthesis(torch.cat([coarse, coarse_context], 1), quality)
+        h = F.pixel_shuffle(self.from_latents(torch.cat([h, rest], 1)), 2)
         h = torch.cat([h[:, :GRID], h[:, GRID:] + context], 1)
         h = self.fine_synthesis(h, quality)
-        return prediction + self.from_fine(h[:, :GRID]), self.to_memory(h)
+        grid = prediction + self.from_fine(h[:, :GRID]) + F.pixel_shuffle(self.from_rest(rest), 2)
+        return grid, self.to_memory(h)
 
     def _y_prior(self, parameters: Tensor, where: Tensor) -> Prior:
         index = parameters[:, 0]
@@ -536,54 +467,14 @@ class VideoNetwork(Codec):
 
     # Start of training
 
-    @torch.no_grad()
-    def start_from(self, differences: Tensor) -> None:
-        """Set the linear part to the principal components of differences, gains and scales to fit.
+    def load_initial(self, tensors: dict[str, Tensor]) -> None:
+        """See `Codec.load_initial`; weights of fewer latents do, and `start_rest` starts the others."""
+        state = self.state_dict()
+        self.load_exported({k: _enlarged(v, state[k]) if k in state else v for k, v in tensors.items()})
 
-        Args:
-            differences: (N, 96, 2, 2) float32: squares of 16 pixels of frames less their predictions, in the grid.
-
-        """
-        c = self.config
-        samples = differences.permute(0, 2, 3, 1).flatten(0, 2)
-        basis, deviation = _principal_components(samples)
-        rest = torch.ones(c.context, dtype=torch.float32)
-        self.to_fine.set_matrix(basis.T, torch.zeros(GRID), torch.ones(GRID))
-        fine_scale = levelling(deviation, DEVIATION_MIN)
-        self.from_fine.set_matrix(basis, torch.zeros(GRID), fine_scale)
-        for stack in (self.fine_analysis, self.fine_synthesis):
-            stack.set_input_scale(torch.cat([fine_scale, rest]))
-
-        groups = F.pixel_unshuffle(self.to_fine(differences), 2).flatten(1)
-        basis, deviation = _principal_components(groups)
-        basis, deviation = basis[:, : c.latents], deviation[: c.latents]
-        usual = deviation.clamp(min=DEVIATION_MIN)
-        self.deviation.copy_(usual[:, None, None])
-        coarse_scale = torch.cat(
-            [levelling(deviation, DEVIATION_MIN), torch.ones(c.coarse_context, dtype=torch.float32)]
-        )
-        for stack in (self.coarse_analysis, self.coarse_synthesis):
-            stack.set_input_scale(coarse_scale)
-        inward = torch.zeros(c.latents, 4 * (GRID + c.context))
-        inward[:, : 4 * GRID] = basis.T
-        scale = torch.cat(
-            [levelling(groups.std(0), DEVIATION_MIN), torch.full((4 * c.context,), 0.5, dtype=torch.float32)]
-        )
-        self.to_latents.set_matrix(inward, torch.zeros(c.latents), scale)
-        self.from_latents.set_matrix(
-            torch.cat([inward.T, torch.zeros(len(inward.T), c.coarse_context)], 1),
-            torch.zeros(len(inward.T)),
-            coarse_scale,
-        )
-        # As for pictures, but an error of luma counts 6/8 of a pixel's, not 1/3 (see `Hyperprior.start_from`).
-        quality = torch.linspace(0, 200, ANCHORS)
-        step = torch.sqrt(8 / (math.log(2) * c.rate_weight(quality))) * PIXEL_GAIN / 255
-        self.log_gain.anchors.copy_(-torch.log(step[:, None]))
-        self.log_inverse_gain.anchors.copy_(torch.log(step[:, None]))
-        index = (torch.log(deviation[None] / step[:, None] / SCALE_MIN) / SCALE_STEP).clamp(-8, SCALES + 8)
-        for p, context in enumerate(self.scale_context):
-            assert isinstance(context, ScaleContext)
-            context.leave.bias.copy_(index[:, : c.split] if p < 2 else index[:, c.split :])
+    def lacking(self) -> int:
+        """How many of the last latents stand for nothing yet."""
+        return int((self.deviation == 0).sum())
 
 
 EXTRAS = 7
@@ -613,9 +504,10 @@ def _roughness(vectors: Tensor) -> Tensor:
     return torch.maximum(most[..., ::2], most[..., 1::2])
 
 
-def _principal_components(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Basis (n, n) by falling energy and deviations (n,) of samples (N, n) about zero."""
-    double = samples.double()
-    _, vectors = torch.linalg.eigh(double.T @ double / len(double))
-    basis = vectors.flip(1).float()
-    return basis, (samples @ basis).std(0)
+def _enlarged(tensor: Tensor, like: Tensor) -> Tensor:
+    """A tensor with zeros after it in every dimension in which it is the smaller one."""
+    if tensor.ndim != like.ndim or any(a > b for a, b in zip(tensor.shape, like.shape, strict=True)):
+        return tensor
+    whole = tensor.new_zeros(like.shape)
+    whole[tuple(slice(n) for n in tensor.shape)] = tensor
+    return whole

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nicodec.codecs.clip import Frame
-from nicodec.codecs.video_network import ALIGNMENT, Planes
+from nicodec.codecs.video_network import ALIGNMENT
+from nicodec.codecs.video_planes import Planes
 from nicodec.motion.field import BLOCK, CELL
 
 IMPORTANCE_MIN, PADDING_IMPORTANCE = 0.05, 0.01

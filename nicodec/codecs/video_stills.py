@@ -7,16 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nicodec.codecs.video_network import (
-    CHROMA,
-    CHROMA_GAIN,
-    LUMA,
-    PIXEL_GAIN,
-    Coded,
-    Planes,
-    to_grid,
-    without_motion,
-)
+from nicodec.codecs.video_network import Coded, without_motion
+from nicodec.codecs.video_planes import CHROMA, CHROMA_GAIN, LUMA, PIXEL_GAIN, Planes, to_grid
 from nicodec.entropy.coder import Coder
 from nicodec.entropy.priors import Prior
 from nicodec.motion.field import over_blocks

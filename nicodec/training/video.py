@@ -6,7 +6,7 @@ other, each on what the codec made of those before: as a chain of P-frames, or a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -18,17 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from nicodec.codecs.latent import LatentCodec
-from nicodec.codecs.video_network import (
-    Coded,
-    Planes,
-    Prepared,
-    Reference,
-    VideoNetwork,
-    prepare,
-    to_codes,
-    weighted_error,
-)
+from nicodec.codecs.video_network import Coded, Prepared, Reference, VideoNetwork, prepare
 from nicodec.codecs.video_order import KEY_BONUS, LOW_DELAY_STEPS
+from nicodec.codecs.video_planes import Planes, to_codes, weighted_error
+from nicodec.codecs.video_start import start_from, start_rest
 from nicodec.entropy.coder import LeastCost, RateEstimator
 from nicodec.errors import InputError
 from nicodec.exact.anchors import QUALITY_STEPS
@@ -50,6 +43,9 @@ SPREAD = 5.0
 
 KEY_SHARE = 0.6
 """Share of the sequences whose first frame is as fine as a key frame; that of the others is as fine as an anchor."""
+
+START_QUALITY = 120
+"""Half steps; what latents leave out is looked at where they are at least so fine."""
 
 PREVIEW_GROUP, PREVIEW_SIDE, PREVIEW_QUALITIES = 8, 256, (25, 45, 65)
 PREVIEW_CLIPS = 3
@@ -271,15 +267,26 @@ class VideoObjective(Objective[VideoNetwork, Clips]):
 
     def start(self, *, initialised: bool) -> None:
         """See `Objective.start`."""
-        if initialised:
-            return
-        self.workers.say("starting from differences of frames and what their references predict")
-        stage, found, count = self.settings.stages[0], [], 0
+        codec = self.codec
+        if not initialised:
+            self.workers.say("starting from differences of frames and what their references predict")
+            (differences,) = self._looked_at(lambda *drawn: (codec.differences(*drawn),))
+            start_from(codec, differences)
+        elif codec.lacking():
+            self.workers.say(f"starting {codec.lacking()} more latents from what the others leave out")
+            differences, errors = self._looked_at(
+                lambda frame, first, quality: codec.left_out(frame, first, quality.clamp(min=START_QUALITY))
+            )
+            start_rest(codec, differences, errors)
+
+    def _looked_at(self, look: Callable[[Planes, Planes, Tensor], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What there is to see in frames, each with what is decoded of the first and its quality, put together."""
+        stage, found, count = self.settings.stages[0], list[tuple[Tensor, ...]](), 0
         while count < self.settings.start_blocks:
             _, frames, first, _, qualities = self._drawn(stage)
-            found.append(self.codec.differences(frames[1], first, qualities[1]))
-            count += len(found[-1])
-        self.codec.start_from(torch.cat(found))
+            found.append(look(frames[1], first, qualities[1]))
+            count += len(found[-1][0])
+        return tuple(torch.cat(each) for each in zip(*found, strict=True))
 
     def _drawn(self, stage: VideoStage) -> tuple[Plan, list[Planes], Planes, bool, list[Tensor]]:
         """A batch of sequences: plan, frames, what is decoded of the first, whether as a picture, and qualities."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nicodec.codecs.video_network import Planes, rgb_to_planes
+from nicodec.codecs.video_planes import Planes, rgb_to_planes
 from nicodec.errors import InputError
 from nicodec.media.clip_reading import ClipFile
 from nicodec.media.clips import PlanarFrame

@@ -18,16 +18,10 @@ from nicodec.codecs.clip import CodedFrame, Frame, Wish
 from nicodec.codecs.video import EncoderState, Video, VideoOptions, Written
 from nicodec.codecs.video_head import read_head
 from nicodec.codecs.video_memory import Known
-from nicodec.codecs.video_network import (
-    Planes,
-    from_grid,
-    planes_to_rgb,
-    prepare,
-    rgb_to_planes,
-    to_grid,
-)
+from nicodec.codecs.video_network import prepare
 from nicodec.codecs.video_order import Turn
 from nicodec.codecs.video_padding import padded
+from nicodec.codecs.video_planes import Planes, from_grid, planes_to_rgb, rgb_to_planes, to_grid
 from nicodec.codecs.video_stills import Still
 from nicodec.entropy.coder import RateEstimator, Stream, StreamDecoder, StreamEncoder
 from nicodec.errors import NicodecError

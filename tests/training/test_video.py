@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from nicodec.codecs.video import Video
+from nicodec.codecs.video_padding import padded
+from nicodec.codecs.video_start import start_rest
 from nicodec.errors import InputError
 from nicodec.training.budget import Budget
 from nicodec.training.video import VideoObjective, VideoSettings, VideoStage, chain, pyramid, whole_pyramid
@@ -126,3 +130,32 @@ def test_three_steps_and_a_checkpoint(data: Path, tiny_model_folder: Path, monke
     other.load_state_dict(state)
     for one, two in zip(codec.parameters(), other.codec.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_weights_of_fewer_latents_start_a_codec_of_more(
+    data: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NICODEC_MODELS", str(tiny_model_folder))
+    fingerprint = fingerprint_of(tiny_model_folder / "tiny" / "weights.safetensors").hex()
+    fewer = tiny_video(intra=fingerprint, latents=16)
+    codec = Video(dataclasses.replace(fewer.config, latents=24))
+    codec.load_initial(fewer.exported())
+    assert (fewer.lacking(), codec.lacking()) == (0, 8)
+    settings = VideoSettings(stages=(VideoStage(crop=64, batch=2, frames=1),), start_blocks=500)
+    objective = VideoObjective(codec.train(), settings, source(data), workers())
+    objective.start(initialised=True)
+    assert codec.lacking() == 0
+    assert all(np.isfinite(float(value)) for value in objective.step(0.0).values())
+
+
+def test_more_latents_stand_for_what_the_others_leave_out() -> None:
+    fewer = tiny_video(latents=16)
+    codec = Video(dataclasses.replace(fewer.config, latents=24))
+    codec.load_initial(fewer.exported())
+    first, second = (padded(frame) for frame in moving_clip(2, 256, 256, speed=7))
+    quality = torch.tensor([120])
+    differences, errors = fewer.left_out(second, first, quality)
+    start_rest(codec, differences, errors)
+    codec.to_integers()
+    _, rest = codec.eval().left_out(second, first, quality)
+    assert float(rest.square().mean()) < 0.9 * float(errors.square().mean())
