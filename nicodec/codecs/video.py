@@ -417,14 +417,14 @@ class Video(VideoNetwork, ClipCodec):
     def decode(self, coded: CodedFrame | None, state: DecoderState) -> tuple[list[Frame], DecoderState]:
         """See `ClipCodec.decode`."""
         if coded is not None:
-            return self.decodetogether([coded], state)
+            return self.decode_together([coded], state)
         return [frame for _, frame in sorted(state.waiting, key=lambda each: each[0])], replace(state, waiting=())
 
     def at_once(self, size: tuple[int, int]) -> int:
         """See `ClipCodec.at_once`."""
         return _at_once(padded_size(size))
 
-    def decodetogether(self, coded: Sequence[CodedFrame], state: DecoderState) -> tuple[list[Frame], DecoderState]:
+    def decode_together(self, coded: Sequence[CodedFrame], state: DecoderState) -> tuple[list[Frame], DecoderState]:
         """See `ClipCodec.decode_together`."""
         memory = state.memory
         used = [references_of(each, memory) for each in coded]

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 import nicodec
 from nicodec.codecs import video as module
 from nicodec.codecs.clip import CodedFrame, Frame, Wish
+from nicodec.codecs.tile_pool import TilePool
 from nicodec.codecs.video import EncoderState, Video, VideoOptions, Written
 from nicodec.codecs.video_head import read_head
-from nicodec.codecs.video_memory import Known
+from nicodec.codecs.video_memory import Known, Memory, with_prepared
 from nicodec.codecs.video_network import prepare
 from nicodec.codecs.video_order import Turn
 from nicodec.codecs.video_padding import padded
@@ -208,6 +209,25 @@ def test_decoder_has_the_references_of_the_encoder(codec: Video) -> None:
                 for a, b in zip(one.reference.planes.each(), other.reference.planes.each(), strict=True):
                     assert torch.equal(a, b)
                 assert torch.equal(one.reference.magnitudes, other.reference.magnitudes)
+
+
+def test_two_frames_are_decoded_at_once(codec: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = encoded(codec, moving_clip(9, 64, 64), gop=8)
+    at_once: list[int] = []
+
+    def prepared(pool: TilePool, memory: Memory, used: Sequence[Sequence[Known]]) -> Memory:
+        at_once.append(len(used))
+        return with_prepared(pool, memory, used)
+
+    monkeypatch.setattr(module, "with_prepared", prepared)
+    state, found = codec.start_decoding((64, 64), 90), []
+    with torch.inference_mode():
+        for start, end in ((0, 1), (1, 2), (2, 3), (3, 5), (5, 7), (7, 9)):
+            frames, state = codec.decode_together(packets[start:end], state)
+            found += frames
+    assert at_once == [1, 1, 1, 2, 2, 2]
+    for one, other in zip(found, decoded(codec, packets, (64, 64)), strict=True):
+        assert torch.equal(one.y, other.y)
 
 
 def test_states_are_values(codec: Video) -> None:
