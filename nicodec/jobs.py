@@ -130,25 +130,57 @@ def _results(
             yield joblib.delayed(there)(number, tasks[number])
 
     outputs: Generator[tuple[int, Result | _Raised], None, None] | None = None
+    with _silence_of_what_is_stopped():
+        try:
+            with _interrupts_for_this_process_only():
+                outputs = parallel(calls())
+            while True:
+                try:
+                    number, result = next(outputs)
+                except StopIteration:
+                    return
+                except Exception as error:
+                    raise _BackendError(f"{type(error).__name__}: {str(error).partition('. ')[0]}") from error
+                del under_way[number]
+                if isinstance(result, _Raised):
+                    raise result.error
+                yield number, result
+        finally:
+            if outputs is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that results are left, which is known
+                    outputs.close()
+
+
+MANAGER = "ExecutorManagerThread"
+"""Name of the thread by which joblib's loky hands out tasks."""
+
+
+@contextlib.contextmanager
+def _silence_of_what_is_stopped() -> Iterator[None]:
+    """Say nothing of joblib's thread if it fails while the work is broken off, as by Ctrl-C.
+
+    It may look for a task that was just taken back, and be told of a KeyError; the workers end all the same. What it
+    says while work goes on is told at the end.
+    """
+    before, said = threading.excepthook, list[threading.ExceptHookArgs]()
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if args.thread is not None and args.thread.name == MANAGER:
+            said.append(args)
+        else:
+            before(args)
+
+    threading.excepthook = hook
     try:
-        with _interrupts_for_this_process_only():
-            outputs = parallel(calls())
-        while True:
-            try:
-                number, result = next(outputs)
-            except StopIteration:
-                return
-            except Exception as error:
-                raise _BackendError(f"{type(error).__name__}: {str(error).partition('. ')[0]}") from error
-            del under_way[number]
-            if isinstance(result, _Raised):
-                raise result.error
-            yield number, result
+        yield
+    except BaseException:
+        said.clear()
+        raise
     finally:
-        if outputs is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that results are left, which is known
-                outputs.close()
+        threading.excepthook = before
+        for each in said:
+            before(each)
 
 
 @dataclass(frozen=True)

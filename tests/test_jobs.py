@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,3 +177,22 @@ def test_a_cluster_that_is_none_is_told(address: str, message: str, monkeypatch:
     monkeypatch.setattr("nicodec.clusters.CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=message):
         run(jobs_work.square, [1], cluster=address)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_thread_that_fails_is_told_of_unless_it_was_stopped(stopped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.thread.name))
+
+    def work() -> None:
+        with jobs._silence_of_what_is_stopped():
+            for name in (jobs.MANAGER, "another"):
+                thread = threading.Thread(target={}.__getitem__, args=(1,), name=name)
+                thread.start()
+                thread.join()
+            if stopped:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
+        work()
+    assert told == (["another"] if stopped else ["another", jobs.MANAGER])
